@@ -1,0 +1,1 @@
+//! Simulation-based inference: priors, simulators, training, posteriors and their diagnostics.

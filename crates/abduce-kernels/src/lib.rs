@@ -1,0 +1,1 @@
+//! The hot loops on slices: matrix products, activations, splines, with run-time choice of the SIMD level.

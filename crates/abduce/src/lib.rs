@@ -1,0 +1,1 @@
+//! Amortised inference with generative models in science: the facade library and the program.

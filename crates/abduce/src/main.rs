@@ -1,0 +1,2 @@
+//! The `abduce` program.
+fn main() {}
