@@ -4,6 +4,8 @@
 //! the item being drawn (a simulation, an epoch, an observation). Two items never share a stream, and no draw depends on how
 //! many threads, shards or batches the work was cut into.
 
+mod variates;
+
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
