@@ -1,0 +1,193 @@
+//! Element-wise kernels: activations, gates, affine transforms, and a way to compile plain loops for the level in use.
+
+use crate::lanes::{LANES, Lanes};
+use crate::math::{erf, exp, ln, sigmoid, softplus, tanh};
+use crate::simd::{Level, Simd, dispatch};
+
+/// Activation functions, by the names of the usual frameworks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// tanh x
+    Tanh,
+    /// max(x, 0)
+    Relu,
+    /// x for x > 0, else 0.01 x
+    LeakyRelu,
+    /// x for x > 0, else eˣ - 1
+    Elu,
+    /// x σ(x)
+    Silu,
+    /// x Φ(x), the exact form with erf
+    Gelu,
+    /// σ(x) = 1/(1+e⁻ˣ)
+    Sigmoid,
+    /// ln(1+eˣ)
+    Softplus,
+    /// x tanh(softplus x)
+    Mish,
+}
+
+impl Simd {
+    /// y = f(x).
+    ///
+    /// # Panics
+    /// If `y` is shorter than `x`.
+    pub fn activate(self, f: Activation, x: &[f32], y: &mut [f32]) {
+        assert!(y.len() >= x.len(), "activate: destination too short");
+        dispatch!(self, activate(f: Activation, x: &[f32], y: &mut [f32]));
+    }
+
+    /// grad_x (=, or +=) grad_y · f'(x).
+    ///
+    /// # Panics
+    /// If a slice is shorter than `x`.
+    pub fn activate_backward(self, f: Activation, x: &[f32], grad_y: &[f32], grad_x: &mut [f32], update: Update) {
+        assert!(grad_y.len() >= x.len() && grad_x.len() >= x.len(), "activate_backward: slice too short");
+        dispatch!(self, activate_backward(f: Activation, x: &[f32], grad_y: &[f32], grad_x: &mut [f32], update: Update));
+    }
+
+    /// y = e^x (clamped to finite values) over slices.
+    ///
+    /// # Panics
+    /// If `y` is shorter than `x`.
+    pub fn exp(self, x: &[f32], y: &mut [f32]) {
+        assert!(y.len() >= x.len(), "exp: destination too short");
+        dispatch!(self, exp_slice(x: &[f32], y: &mut [f32]));
+    }
+
+    /// y = ln x over slices (arguments below the smallest normal f32 count as it).
+    ///
+    /// # Panics
+    /// If `y` is shorter than `x`.
+    pub fn ln(self, x: &[f32], y: &mut [f32]) {
+        assert!(y.len() >= x.len(), "ln: destination too short");
+        dispatch!(self, ln_slice(x: &[f32], y: &mut [f32]));
+    }
+
+    /// Runs `f` compiled for this level, so that its plain loops vectorise with its instructions.
+    #[inline]
+    pub fn vectorise<R>(self, f: impl FnOnce() -> R) -> R {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+        fn avx512<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+        match self.0 {
+            // SAFETY: a `Simd` of this level exists only where the processor supports it.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { avx512(f) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { avx2(f) },
+            Level::Portable => f(),
+        }
+    }
+}
+
+/// Whether a backward kernel writes the first contribution to a gradient or adds to earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// The destination is replaced.
+    Overwrite,
+    /// The destination grows by the result.
+    Accumulate,
+}
+
+#[inline(always)]
+unsafe fn map<S: Lanes>(x: &[f32], y: &mut [f32], f: impl Fn(S::V) -> S::V) {
+    unsafe {
+        let n = x.len();
+        let full = n - n % LANES;
+        for i in (0..full).step_by(LANES) {
+            S::store(y.as_mut_ptr().add(i), f(S::load(x.as_ptr().add(i))));
+        }
+        if full < n {
+            S::store_first(y.as_mut_ptr().add(full), f(S::load_first(x.as_ptr().add(full), n - full)), n - full);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn exp_slice<S: Lanes>(x: &[f32], y: &mut [f32]) {
+    unsafe { map::<S>(x, y, |v| exp::<S>(v)) }
+}
+
+#[inline(always)]
+unsafe fn ln_slice<S: Lanes>(x: &[f32], y: &mut [f32]) {
+    unsafe { map::<S>(x, y, |v| ln::<S>(v)) }
+}
+
+#[inline(always)]
+unsafe fn activate<S: Lanes>(f: Activation, x: &[f32], y: &mut [f32]) {
+    unsafe {
+        let zero = S::splat(0.0);
+        match f {
+            Activation::Tanh => map::<S>(x, y, |v| tanh::<S>(v)),
+            Activation::Relu => map::<S>(x, y, |v| S::max(zero, v)),
+            Activation::LeakyRelu => map::<S>(x, y, |v| S::select(S::lt(zero, v), v, S::mul(v, S::splat(0.01)))),
+            Activation::Elu => map::<S>(x, y, |v| S::select(S::lt(zero, v), v, S::sub(exp::<S>(v), S::splat(1.0)))),
+            Activation::Silu => map::<S>(x, y, |v| S::mul(v, sigmoid::<S>(v))),
+            Activation::Gelu => map::<S>(x, y, |v| S::mul(v, normal_cdf::<S>(v))),
+            Activation::Sigmoid => map::<S>(x, y, |v| sigmoid::<S>(v)),
+            Activation::Softplus => map::<S>(x, y, |v| softplus::<S>(v)),
+            Activation::Mish => map::<S>(x, y, |v| S::mul(v, tanh::<S>(softplus::<S>(v)))),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn normal_cdf<S: Lanes>(x: S::V) -> S::V {
+    unsafe { S::fma(erf::<S>(S::mul(x, S::splat(std::f32::consts::FRAC_1_SQRT_2))), S::splat(0.5), S::splat(0.5)) }
+}
+
+#[inline(always)]
+unsafe fn activate_backward<S: Lanes>(f: Activation, x: &[f32], grad_y: &[f32], grad_x: &mut [f32], update: Update) {
+    unsafe {
+        let (zero, one) = (S::splat(0.0), S::splat(1.0));
+        match f {
+            Activation::Tanh => chain::<S>(x, grad_y, grad_x, update, |v| {
+                let y = tanh::<S>(v);
+                S::sub(one, S::mul(y, y))
+            }),
+            Activation::Relu => chain::<S>(x, grad_y, grad_x, update, |v| S::select(S::lt(zero, v), one, zero)),
+            Activation::LeakyRelu => chain::<S>(x, grad_y, grad_x, update, |v| S::select(S::lt(zero, v), one, S::splat(0.01))),
+            Activation::Elu => chain::<S>(x, grad_y, grad_x, update, |v| S::select(S::lt(zero, v), one, exp::<S>(v))),
+            Activation::Silu => chain::<S>(x, grad_y, grad_x, update, |v| {
+                let gate = sigmoid::<S>(v);
+                S::mul(gate, S::fma(v, S::sub(one, gate), one))
+            }),
+            Activation::Gelu => chain::<S>(x, grad_y, grad_x, update, |v| {
+                let density = S::mul(S::splat(0.398_942_3), exp::<S>(S::mul(S::splat(-0.5), S::mul(v, v))));
+                S::fma(v, density, normal_cdf::<S>(v))
+            }),
+            Activation::Sigmoid => chain::<S>(x, grad_y, grad_x, update, |v| {
+                let y = sigmoid::<S>(v);
+                S::mul(y, S::sub(one, y))
+            }),
+            Activation::Softplus => chain::<S>(x, grad_y, grad_x, update, |v| sigmoid::<S>(v)),
+            Activation::Mish => chain::<S>(x, grad_y, grad_x, update, |v| {
+                let t = tanh::<S>(softplus::<S>(v));
+                S::fma(S::mul(v, sigmoid::<S>(v)), S::sub(one, S::mul(t, t)), t)
+            }),
+        }
+    }
+}
+
+/// grad_x (=, +=) grad_y · slope(x)
+#[inline(always)]
+unsafe fn chain<S: Lanes>(x: &[f32], grad_y: &[f32], grad_x: &mut [f32], update: Update, slope: impl Fn(S::V) -> S::V) {
+    unsafe {
+        let n = x.len();
+        for i in (0..n).step_by(LANES) {
+            let count = (n - i).min(LANES);
+            let g = S::mul(S::load_first(grad_y.as_ptr().add(i), count), slope(S::load_first(x.as_ptr().add(i), count)));
+            let g = if update == Update::Accumulate { S::add(g, S::load_first(grad_x.as_ptr().add(i), count)) } else { g };
+            S::store_first(grad_x.as_mut_ptr().add(i), g, count);
+        }
+    }
+}
