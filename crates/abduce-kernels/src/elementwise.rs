@@ -64,6 +64,15 @@ impl Simd {
         dispatch!(self, ln_slice(x: &[f32], y: &mut [f32]));
     }
 
+    /// `sums[i] += Σ` of row i of `x (sums.len(), lanes)`, each row in a fixed order.
+    ///
+    /// # Panics
+    /// If `x` is shorter than its shape or `lanes` is not a multiple of 16.
+    pub fn add_row_sums(self, x: &[f32], lanes: usize, sums: &mut [f32]) {
+        assert!(lanes.is_multiple_of(LANES) && x.len() >= sums.len() * lanes, "add_row_sums: operand too short");
+        dispatch!(self, add_row_sums(x: &[f32], lanes: usize, sums: &mut [f32]));
+    }
+
     /// Runs `f` compiled for this level, so that its plain loops vectorise with its instructions.
     #[inline]
     pub fn vectorise<R>(self, f: impl FnOnce() -> R) -> R {
@@ -108,6 +117,20 @@ unsafe fn map<S: Lanes>(x: &[f32], y: &mut [f32], f: impl Fn(S::V) -> S::V) {
         }
         if full < n {
             S::store_first(y.as_mut_ptr().add(full), f(S::load_first(x.as_ptr().add(full), n - full)), n - full);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn add_row_sums<S: Lanes>(x: &[f32], lanes: usize, sums: &mut [f32]) {
+    unsafe {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let row = x.as_ptr().add(i * lanes);
+            let mut acc = S::load(row);
+            for at in (LANES..lanes).step_by(LANES) {
+                acc = S::add(acc, S::load(row.add(at)));
+            }
+            *sum += S::sum(acc);
         }
     }
 }

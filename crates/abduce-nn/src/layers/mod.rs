@@ -1,0 +1,11 @@
+//! Layers that any network uses. Density-specific ones live with their formulas in `abduce-density`.
+
+mod activate;
+mod add;
+mod gather;
+mod linear;
+
+pub use activate::Activate;
+pub use add::{Add, GatedAdd};
+pub use gather::Gather;
+pub use linear::Linear;
