@@ -1,0 +1,202 @@
+//! What can go wrong with data: every variant carries the file and the numbers that a user needs to mend it.
+
+use std::path::{Path, PathBuf};
+
+/// Result of the data crate.
+pub type Result<T, E = DataError> = std::result::Result<T, E>;
+
+/// An error of reading, writing or combining data.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The operating system refused (missing file, no permission, disk full).
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was being done, as a verb ("read", "write").
+        action: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A `.npy` file, or a member of a `.npz`, that cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Npy {
+        /// The file; for a member of an archive `archive.npz/member`.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: NpyProblem,
+    },
+    /// A `.npz` archive that cannot be used.
+    #[error("{}: not a usable npz archive: {reason}", path.display())]
+    Npz {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An archive without the wanted array.
+    #[error("{}: no array `{name}`; it holds {}", path.display(), listed(known))]
+    NpzMember {
+        /// The archive.
+        path: PathBuf,
+        /// The wanted name.
+        name: String,
+        /// The names it holds.
+        known: Vec<String>,
+    },
+    /// A text table that cannot be used.
+    #[error("{}: line {line}{}: {reason}", path.display(), in_column(column))]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// Line of the file, counted from 1.
+        line: u64,
+        /// Column name, where one cell is at fault.
+        column: Option<String>,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A text table without the wanted column.
+    #[error("no column `{name}`; the table has {}", listed(known))]
+    TableColumn {
+        /// The wanted name.
+        name: String,
+        /// The names it has.
+        known: Vec<String>,
+    },
+    /// An array's shape and its number of values disagree.
+    #[error("shape {shape:?} does not hold {values} values")]
+    Shape {
+        /// The shape.
+        shape: Vec<usize>,
+        /// The number of values that came with it.
+        values: usize,
+    },
+    /// Parameters and data have different numbers of rows.
+    #[error("{theta} has {theta_rows} rows but {x} has {x_rows}: each row of theta must belong to the same row of x")]
+    Lengths {
+        /// Where theta came from.
+        theta: String,
+        /// Rows of theta.
+        theta_rows: usize,
+        /// Where x came from.
+        x: String,
+        /// Rows of x.
+        x_rows: usize,
+    },
+    /// An array without rows or without features.
+    #[error("{name} is empty: its shape is {shape:?}")]
+    Empty {
+        /// Where it came from.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// Every row holds a value that is not finite.
+    #[error("all {rows} rows hold NaN or infinite values; the first such value is in {first_in} of row {first_row}")]
+    NoFiniteRows {
+        /// Number of rows.
+        rows: usize,
+        /// First bad row.
+        first_row: usize,
+        /// `theta` or `x`.
+        first_in: &'static str,
+    },
+    /// A split that cannot be made.
+    #[error("train/validation split: {0}")]
+    Split(String),
+    /// A row index outside the data.
+    #[error("{}: `{stage}` lists row {row}, but the data have {rows} rows (0 to {})", path.display(), rows.saturating_sub(1))]
+    SplitRow {
+        /// The split file.
+        path: PathBuf,
+        /// The list's name in it.
+        stage: String,
+        /// The index.
+        row: u64,
+        /// Number of rows of the data.
+        rows: usize,
+    },
+    /// Batches that cannot be made.
+    #[error("batches: {0}")]
+    Batches(String),
+    /// Rows of the wrong width.
+    #[error("{what} has {found} features per row, expected {expected}")]
+    Width {
+        /// What was given.
+        what: &'static str,
+        /// Its features.
+        found: usize,
+        /// The features wanted.
+        expected: usize,
+    },
+}
+
+/// What is wrong with an npy file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NpyProblem {
+    /// The first bytes are not those of the format.
+    #[error("not an npy file (it does not start with \\x93NUMPY)")]
+    Magic,
+    /// A version of the format that does not exist yet.
+    #[error("npy format version {0}.{1} is unknown (known: 1.0, 2.0, 3.0)")]
+    Version(u8, u8),
+    /// The header cannot be understood.
+    #[error("damaged npy header: {0}")]
+    Header(String),
+    /// Python objects: reading them would execute code from the file.
+    #[error("holds Python objects (dtype {0}), which are refused because unpickling runs code; save a plain numeric array instead")]
+    Objects(String),
+    /// A record array.
+    #[error("holds a structured array; save its columns as plain numeric arrays instead")]
+    Structured,
+    /// A dtype that is not a real number.
+    #[error("dtype {0} is not supported; convert with .astype('f4') or .astype('f8') (readable: f4, f8, i1-i8, u1-u8, bool)")]
+    Dtype(String),
+    /// More values than any machine can address.
+    #[error("shape {0} is absurd: its size overflows")]
+    Overflow(String),
+    /// Fewer bytes than the shape needs.
+    #[error("truncated: shape {shape:?} of {item_bytes}-byte values needs {needed} bytes of data, the file has {found}")]
+    Truncated {
+        /// Shape in the header.
+        shape: Vec<usize>,
+        /// Bytes of one value.
+        item_bytes: usize,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes there.
+        found: u64,
+    },
+    /// More bytes than the shape needs.
+    #[error("shape {shape:?} needs {needed} bytes of data, but the file has {found}: header and data do not belong together")]
+    TooLong {
+        /// Shape in the header.
+        shape: Vec<usize>,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes there.
+        found: u64,
+    },
+}
+
+impl DataError {
+    /// Attach a path and a verb to a system error.
+    pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { path, action, source }
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        _ => names.join(", "),
+    }
+}
+
+fn in_column(column: &Option<String>) -> String {
+    column.as_ref().map_or_else(String::new, |name| format!(", column `{name}`"))
+}
