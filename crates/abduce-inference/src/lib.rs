@@ -1,1 +1,4 @@
 //! Simulation-based inference: priors, simulators, training, posteriors and their diagnostics.
+
+pub mod diagnostics;
+pub mod prior;

@@ -1,0 +1,225 @@
+//! Bijections between the prior's support and the real line, one per parameter.
+//!
+//! A density estimator works on u ∈ ℝ^d; densities over θ follow from p(θ) = p(u(θ)) / |dθ/du|. Draws of any density over u map into the
+//! support by construction, so nothing ever leaks out of the prior.
+
+use super::Interval;
+use serde::{Deserialize, Serialize};
+
+/// A bijection of one parameter, u ↔ θ.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Bijection {
+    /// θ = u: the support is the real line.
+    Identity,
+    /// θ = low + e^u: θ > low.
+    LogAbove {
+        /// Lower bound of the support.
+        low: f64,
+    },
+    /// θ = high − e^u: θ < high.
+    LogBelow {
+        /// Upper bound of the support.
+        high: f64,
+    },
+    /// θ = low + (high − low)/(1 + e^{−u}): low < θ < high.
+    Logit {
+        /// Lower bound of the support.
+        low: f64,
+        /// Upper bound of the support.
+        high: f64,
+    },
+}
+
+impl Bijection {
+    /// The bijection for a support.
+    pub fn from_support(support: &Interval) -> Self {
+        match (support.low.is_finite(), support.high.is_finite()) {
+            (false, false) => Self::Identity,
+            (true, false) => Self::LogAbove { low: support.low },
+            (false, true) => Self::LogBelow { high: support.high },
+            (true, true) => Self::Logit { low: support.low, high: support.high },
+        }
+    }
+
+    /// The support that this bijection maps onto.
+    pub fn support(&self) -> Interval {
+        match *self {
+            Self::Identity => Interval::REAL,
+            Self::LogAbove { low } => Interval { low, high: f64::INFINITY },
+            Self::LogBelow { high } => Interval { low: f64::NEG_INFINITY, high },
+            Self::Logit { low, high } => Interval { low, high },
+        }
+    }
+
+    /// u of a θ in the support.
+    ///
+    /// A θ on a bound or beyond it (a bound rounded to f32) has no finite u and is moved inside first: by 2⁻²⁴ of the width of an interval,
+    /// which is what rounding can have moved it by, or to the nearest f32 inside a half-line. θ strictly inside is taken as it is.
+    pub fn unconstrained_from_theta(&self, theta: f64) -> f64 {
+        match *self {
+            Self::Identity => theta,
+            Self::LogAbove { low } => libm::log(if theta > low { theta } else { self.support().clamp_inside(theta) } - low),
+            Self::LogBelow { high } => libm::log(high - if theta < high { theta } else { self.support().clamp_inside(theta) }),
+            Self::Logit { low, high } => {
+                let margin = (high - low) * (1.0 / (1u32 << 24) as f64);
+                if theta <= low {
+                    libm::log(margin / (high - low - margin))
+                } else if theta >= high {
+                    libm::log((high - low - margin) / margin)
+                } else {
+                    libm::log((theta - low) / (high - theta))
+                }
+            }
+        }
+    }
+
+    /// θ of any u, strictly inside the support, also after a cast to f32.
+    pub fn theta_from_unconstrained(&self, u: f64) -> f64 {
+        let theta = match *self {
+            Self::Identity => u,
+            Self::LogAbove { low } => low + libm::exp(u),
+            Self::LogBelow { high } => high - libm::exp(u),
+            // From the nearer bound, so that its distance keeps its relative precision.
+            Self::Logit { low, high } if u < 0.0 => {
+                let e = libm::exp(u);
+                low + (high - low) * (e / (1.0 + e))
+            }
+            Self::Logit { low, high } => {
+                let e = libm::exp(-u);
+                high - (high - low) * (e / (1.0 + e))
+            }
+        };
+        self.support().clamp_inside(theta)
+    }
+
+    /// ln |dθ/du| at u.
+    pub fn log_derivative(&self, u: f64) -> f64 {
+        match *self {
+            Self::Identity => 0.0,
+            Self::LogAbove { .. } | Self::LogBelow { .. } => u,
+            Self::Logit { low, high } => libm::log(high - low) - u.abs() - 2.0 * libm::log1p(libm::exp(-u.abs())),
+        }
+    }
+}
+
+/// The bijections of all parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnconstrainedTransform {
+    /// One bijection per parameter.
+    pub parameters: Vec<Bijection>,
+}
+
+impl UnconstrainedTransform {
+    /// The transform for a support.
+    pub fn from_support(support: &[Interval]) -> Self {
+        Self { parameters: support.iter().map(Bijection::from_support).collect() }
+    }
+
+    /// Writes u(θ); see [`Bijection::unconstrained_from_theta`] for θ on or beyond a bound. Both slices have one value per parameter.
+    pub fn unconstrained_from_theta(&self, theta: &[f64], unconstrained: &mut [f64]) {
+        self.check_len(theta.len());
+        self.check_len(unconstrained.len());
+        for ((bijection, &value), u) in self.parameters.iter().zip(theta).zip(unconstrained) {
+            *u = bijection.unconstrained_from_theta(value);
+        }
+    }
+
+    /// Writes θ(u), strictly inside the support even after a cast to f32. Both slices have one value per parameter.
+    pub fn theta_from_unconstrained(&self, unconstrained: &[f64], theta: &mut [f64]) {
+        self.check_len(theta.len());
+        self.check_len(unconstrained.len());
+        for ((bijection, &u), value) in self.parameters.iter().zip(unconstrained).zip(theta) {
+            *value = bijection.theta_from_unconstrained(u);
+        }
+    }
+
+    /// ln |det dθ/du| at u: the sum over the parameters.
+    pub fn log_abs_det(&self, unconstrained: &[f64]) -> f64 {
+        self.check_len(unconstrained.len());
+        self.parameters.iter().zip(unconstrained).map(|(bijection, &u)| bijection.log_derivative(u)).sum()
+    }
+
+    fn check_len(&self, found: usize) {
+        assert_eq!(found, self.parameters.len(), "one value per parameter");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bijection() -> impl Strategy<Value = Bijection> {
+        prop_oneof![
+            Just(Bijection::Identity),
+            (-1e3..1e3f64).prop_map(|low| Bijection::LogAbove { low }),
+            (-1e3..1e3f64).prop_map(|high| Bijection::LogBelow { high }),
+            (-1e3..1e3f64, 1e-3..1e6f64).prop_map(|(low, width)| Bijection::Logit { low, high: low + width }),
+        ]
+    }
+
+    proptest! {
+        /// θ carries u to the accuracy that θ itself has: δu = δθ/|dθ/du| with δθ a few ulps of the larger of θ and the bounds.
+        #[test]
+        fn inverse_undoes_forward(map in bijection(), u in -12.0..12.0f64) {
+            let theta = map.theta_from_unconstrained(u);
+            let support = map.support();
+            let size = [theta, support.low, support.high].iter().filter(|x| x.is_finite()).fold(0.0f64, |m, x| m.max(x.abs()));
+            // Clamping to f32-safe values moves θ only within one f32 spacing of a bound.
+            prop_assume!((theta - support.low).min(support.high - theta) > 2.4e-7 * size);
+            let tolerance = 8.0 * f64::EPSILON * size / map.log_derivative(u).exp() + 1e-12;
+            let back = map.unconstrained_from_theta(theta);
+            prop_assert!((back - u).abs() <= tolerance, "{u} -> {theta} -> {back}, tolerance {tolerance}");
+        }
+
+        /// Central differences with step 1e-4: truncation 2e-9 relative, rounding `size` ε/(step |dθ/du|).
+        #[test]
+        fn log_derivative_is_that_of_the_map(map in bijection(), u in -5.0..5.0f64) {
+            let step = 1e-4;
+            let slope = (map.theta_from_unconstrained(u + step) - map.theta_from_unconstrained(u - step)) / (2.0 * step);
+            let support = map.support();
+            let size = [1e3, support.low, support.high].iter().filter(|x| x.is_finite()).fold(0.0f64, |m, x| m.max(x.abs()));
+            let exact = map.log_derivative(u).exp();
+            let theta = map.theta_from_unconstrained(u);
+            prop_assume!((theta - support.low).min(support.high - theta) > 1e-3 * exact + 2.4e-7 * size);
+            prop_assert!((slope.abs() / exact - 1.0).abs() < 1e-7 + 4.0 * f64::EPSILON * size / (step * exact), "{slope} against {exact}");
+        }
+
+        #[test]
+        fn draws_never_leave_the_support(map in bijection(), u in prop_oneof![-1e3..1e3f64, -1e300..1e300f64]) {
+            let theta = map.theta_from_unconstrained(u) as f32;
+            let support = map.support();
+            prop_assert!(theta.is_finite() && support.low < f64::from(theta) && f64::from(theta) < support.high);
+        }
+
+        #[test]
+        fn every_theta_of_the_closed_support_has_a_finite_image(map in bijection(), edge in 0..4usize) {
+            let support = map.support();
+            let theta = [support.low, support.high, f64::from(support.low as f32), f64::from(support.high as f32)][edge];
+            prop_assume!(theta.is_finite());
+            prop_assert!(map.unconstrained_from_theta(theta).is_finite());
+        }
+    }
+
+    #[test]
+    fn a_bound_counts_as_one_part_in_two_to_the_24() {
+        let map = Bijection::Logit { low: 0.0, high: 1.0 };
+        let edge = map.unconstrained_from_theta(1.0);
+        assert!((edge - 24.0 * std::f64::consts::LN_2).abs() < 1e-6, "{edge}");
+        assert_eq!(map.unconstrained_from_theta(0.0), -edge);
+        // A bound rounded upwards by the f32 cast is that bound.
+        let map = Bijection::Logit { low: 0.0, high: 0.1 };
+        assert_eq!(map.unconstrained_from_theta(f64::from(0.1f32)), map.unconstrained_from_theta(0.1));
+    }
+
+    #[test]
+    fn the_transform_survives_json() {
+        let support =
+            [Interval::REAL, Interval::POSITIVE, Interval { low: -1.0, high: 0.1 }, Interval { low: f64::NEG_INFINITY, high: 2.0 }];
+        let transform = UnconstrainedTransform::from_support(&support);
+        let text = serde_json::to_string(&transform).unwrap();
+        assert_eq!(serde_json::from_str::<UnconstrainedTransform>(&text).unwrap(), transform);
+    }
+}
