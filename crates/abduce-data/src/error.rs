@@ -118,6 +118,60 @@ pub enum DataError {
         /// Number of rows of the data.
         rows: usize,
     },
+    /// A model file that cannot be used.
+    #[error("{}: not a usable model file: {problem}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: ModelProblem,
+    },
+    /// A JSON file that cannot be read or written.
+    #[error("{}: damaged JSON: {reason}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and where.
+        reason: String,
+    },
+    /// A new run was asked for where there is one.
+    #[error("{} already holds a run: resume it, choose another folder, or start it over", path.display())]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder that is not a run.
+    #[error("{}: not a run directory (it has no manifest.json)", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process is writing to the run.
+    #[error("{}: another process is working on this run", path.display())]
+    RunInUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run directory of a later layout.
+    #[error("{}: written by a newer version: its format is {found}, this program reads up to {supported}", path.display())]
+    NewerRun {
+        /// The folder.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The latest version known.
+        supported: u32,
+    },
+    /// What a run depends on has changed since it began.
+    #[error("cannot resume: {what} is now {now}, but the run began with {saved}; start a new run or restore it")]
+    ResumeMismatch {
+        /// What has changed.
+        what: &'static str,
+        /// Its value when the run began.
+        saved: String,
+        /// Its value now.
+        now: String,
+    },
     /// Batches that cannot be made.
     #[error("batches: {0}")]
     Batches(String),
@@ -180,6 +234,43 @@ pub enum NpyProblem {
         /// Bytes there.
         found: u64,
     },
+}
+
+/// What is wrong with a model file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelProblem {
+    /// The container is damaged or not a safetensors file.
+    #[error("damaged or not a safetensors file: {0}")]
+    Container(String),
+    /// A safetensors file of another program.
+    #[error("a safetensors file, but not one of abduce")]
+    Foreign,
+    /// A file from the future.
+    #[error("written by a newer version: its format is {found}, this program reads up to {supported}; update the program to read it")]
+    Newer {
+        /// Its version.
+        found: u32,
+        /// The latest version known.
+        supported: u32,
+    },
+    /// The JSON document cannot be understood.
+    #[error("damaged metadata: {0}")]
+    Metadata(String),
+    /// A tensor that is not f32.
+    #[error("tensor `{name}` has type {dtype}, expected F32")]
+    Dtype {
+        /// Its name.
+        name: String,
+        /// Its type.
+        dtype: String,
+    },
+    /// A tensor that should be there.
+    #[error("tensor `{0}` is missing")]
+    MissingTensor(String),
+    /// Two tensors of one name, or a name that the container reserves.
+    #[error("the tensor name `{0}` is reserved or used twice")]
+    TensorName(String),
 }
 
 impl DataError {

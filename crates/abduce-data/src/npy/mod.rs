@@ -25,5 +25,6 @@ mod tests;
 
 pub use decode::Element;
 pub use header::{DType, Header, Kind, Order};
+pub(crate) use read::read_bytes;
 pub use read::{RowFile, read};
 pub use write::{write, write_array, write_header, write_values};

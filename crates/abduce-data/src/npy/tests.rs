@@ -25,7 +25,7 @@ fn read_file(bytes: &[u8]) -> Result<Array<f64>, DataError> {
     let path = dir.path().join("a.npy");
     std::fs::write(&path, bytes).unwrap();
     let array = read::<f64>(&path);
-    match (&array, &read::read_bytes::<f64>(Path::new("a"), bytes)) {
+    match (&array, &read_bytes::<f64>(Path::new("a"), bytes)) {
         (Ok(a), Ok(b)) => assert_eq!((a.shape(), bits(a)), (b.shape(), bits(b))),
         (Err(_), Err(_)) => {}
         (a, b) => panic!("a file and its bytes are read differently: {a:?} {b:?}"),
@@ -172,7 +172,7 @@ proptest! {
         prop_assert_eq!(read_file(&bytes).unwrap(), array.clone());
         let mut bytes = Vec::new();
         write_array(&mut bytes, &array.to_f32()).unwrap();
-        prop_assert_eq!(read::read_bytes::<f32>(Path::new("a"), &bytes).unwrap(), array.to_f32());
+        prop_assert_eq!(read_bytes::<f32>(Path::new("a"), &bytes).unwrap(), array.to_f32());
     }
 
     #[test]
