@@ -11,6 +11,8 @@
 //! Start reading at [`layer`], then [`frame`].
 
 pub mod adam;
+pub mod embedding;
+pub mod evaluate;
 pub mod frame;
 pub mod graph;
 pub mod layer;
@@ -18,6 +20,8 @@ pub mod layers;
 pub mod params;
 pub mod step;
 
+pub use embedding::{ActivationName, EmbeddingSpec};
+pub use evaluate::{Compute, evaluate};
 pub use frame::{Frame, Purpose};
 pub use graph::{Graph, GraphBuilder, Value};
 pub use layer::Layer;

@@ -67,6 +67,13 @@ impl Layer for Linear {
 
     fn forward(&self, at: &mut Forward<'_>) {
         let weight = &at.params[self.weight.clone()];
+        if at.inputs.is_empty() {
+            // Nothing to see: the output is the bias alone.
+            let bias = self.bias.as_ref().map_or(&[][..], |b| &at.params[b.clone()]);
+            for (i, row) in at.outputs[0].chunks_exact_mut(at.lanes).enumerate() {
+                row.fill(bias.get(i).copied().unwrap_or(0.0));
+            }
+        }
         let mut column = 0;
         for i in 0..at.inputs.len() {
             let x = at.inputs.get(i);

@@ -1,0 +1,9 @@
+//! Networks that compute the parameters of a bijection from the features it may see.
+
+mod masked;
+mod plain;
+mod residual;
+
+pub use masked::{AutoregressiveInverse, MaskedMlp, autoregressive_degrees};
+pub use plain::mlp;
+pub use residual::{ResidualShape, residual_net};

@@ -1,0 +1,473 @@
+//! A conditional density with its embedding: scoring, drawing, and the graph that training differentiates.
+
+use crate::conditioner::{MaskedMlp, ResidualShape, mlp};
+use crate::flow::{Autoregressive, Coupling, CouplingNet, feature_order, spline_of};
+use crate::mixture::{GaussianMixture, MixtureShape, draw_component};
+use crate::spec::{AUTOREGRESSIVE_ACTIVATION, COUPLING_ACTIVATION, DensitySpec, SpecError};
+use crate::transform::{Direction, Elementwise, LuLinear, NormalBase, Univariate};
+use abduce_data::{Rng, Seed};
+use abduce_kernels::transpose::features_from_rows;
+use abduce_nn::layers::Activate;
+use abduce_nn::step::CHUNK_ROWS;
+use abduce_nn::{Compute, EmbeddingSpec, Frame, Graph, GraphBuilder, Layout, Purpose, Value, evaluate};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Everything that fixes an estimator's parameters but their values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Architecture {
+    /// The density.
+    pub density: DensitySpec,
+    /// The network between data and density.
+    pub embedding: EmbeddingSpec,
+    /// Dimension of θ.
+    pub features: usize,
+    /// Dimension of the data x; 0 for an unconditional density.
+    pub context: usize,
+}
+
+/// A conditional density q(θ | x) without its numbers: parameters come with each call.
+///
+/// θ and x are standardised f32 rows; all log-densities are natural logarithms in those coordinates.
+#[derive(Clone, Debug)]
+pub struct Estimator {
+    architecture: Architecture,
+    layout: Layout,
+    summaries: usize,
+    /// (θ, x) → log q.
+    joint: Arc<Graph>,
+    /// x → summaries; `None` where the data are their own summaries.
+    embed: Option<Arc<Graph>>,
+    /// (θ, summaries) → log q.
+    score: Arc<Graph>,
+    draw: Draw,
+}
+
+/// How draws are made.
+#[derive(Clone, Debug)]
+enum Draw {
+    /// (noise, summaries) → θ.
+    Flow(Arc<Graph>),
+    /// summaries → raw parameters of one mixture over all features.
+    Mixture(Arc<Graph>, MixtureShape),
+    /// (θ so far, summaries) → raw parameters of one mixture per feature, generated in turn.
+    Sequential(Arc<Graph>, MixtureShape),
+}
+
+impl Estimator {
+    /// Checks the sizes and builds the graphs.
+    ///
+    /// # Errors
+    /// A size that is out of range.
+    pub fn new(architecture: Architecture) -> Result<Self, SpecError> {
+        architecture.density.check()?;
+        let Architecture { density, embedding, features, context } = &architecture;
+        let (features, context) = (*features, *context);
+        if !(1..=4096).contains(&features) {
+            return Err(SpecError::OutOfRange {
+                family: density.family(),
+                field: "number of parameters",
+                value: features,
+                low: 1,
+                high: 4096,
+            });
+        }
+        let mut layout = Layout::new();
+        let summaries = if context == 0 { 0 } else { embedding.out_features(context) };
+
+        let mut g = GraphBuilder::new(&mut layout);
+        let theta = g.input(features);
+        let c = (context > 0).then(|| g.input(context)).map(|x| embedding.apply(&mut g, x));
+        let log_q = build::log_prob(&mut g, density, theta, c);
+        let joint = Arc::new(g.finish(&[log_q]));
+
+        let embed = (context > 0 && *embedding != EmbeddingSpec::Identity).then(|| {
+            let mut g = GraphBuilder::new(&mut layout);
+            let x = g.input(context);
+            let c = embedding.apply(&mut g, x);
+            Arc::new(g.finish(&[c]))
+        });
+
+        let mut g = GraphBuilder::new(&mut layout);
+        let theta = g.input(features);
+        let c = (context > 0).then(|| g.input(summaries));
+        let log_q = build::log_prob(&mut g, density, theta, c);
+        let score = Arc::new(g.finish(&[log_q]));
+
+        let mut g = GraphBuilder::new(&mut layout);
+        let draw = match density {
+            DensitySpec::Mdn { components, .. } => {
+                let shape = MixtureShape { components: *components, features };
+                let c = (context > 0).then(|| g.input(summaries));
+                let raw = build::mixture_raw(&mut g, density, shape.parameters(), None, c);
+                Draw::Mixture(Arc::new(g.finish(&[raw])), shape)
+            }
+            DensitySpec::Made { components, .. } => {
+                let shape = MixtureShape { components: *components, features: 1 };
+                let so_far = g.input(features);
+                let c = (context > 0).then(|| g.input(summaries));
+                let raw = build::mixture_raw(&mut g, density, features * shape.parameters(), Some(so_far), c);
+                Draw::Sequential(Arc::new(g.finish(&[raw])), shape)
+            }
+            _ => {
+                let noise = g.input(features);
+                let c = (context > 0).then(|| g.input(summaries));
+                let (theta, _) = build::flow(&mut g, density, noise, c, Direction::Inverse);
+                Draw::Flow(Arc::new(g.finish(&[theta])))
+            }
+        };
+        Ok(Self { layout, summaries, joint, embed, score, draw, architecture })
+    }
+
+    /// What was built.
+    pub const fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Names, shapes and starts of the parameters.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// (θ, x) → log q(θ | x), embedding included: the graph that training runs backward. Inputs: θ, then x if there is a context.
+    pub const fn joint(&self) -> &Arc<Graph> {
+        &self.joint
+    }
+
+    /// Summaries of each row of `x` (n, context): (n, summaries).
+    pub fn embed(&self, compute: &Compute, params: &[f32], x: &[f32]) -> Vec<f32> {
+        let context = self.architecture.context;
+        let Some(graph) = &self.embed else { return x.to_vec() };
+        let rows = x.len() / context;
+        let mut out = vec![0.0; rows * self.summaries];
+        evaluate(
+            graph,
+            compute,
+            params,
+            (&mut out, self.summaries),
+            |range, frame| rows_into(x, context, range, frame, 0, |r| r),
+            |range, frame, part| rows_from(frame.output(0), frame.lanes(), range.len(), part),
+        );
+        out
+    }
+
+    /// log q(θ_r | x_{row_of(r)}) for each row r of `theta` (n, features); `x` (m, context) is embedded once.
+    pub fn log_prob(
+        &self,
+        compute: &Compute,
+        params: &[f32],
+        theta: &[f32],
+        x: &[f32],
+        row_of: impl Fn(usize) -> usize + Sync,
+    ) -> Vec<f32> {
+        let features = self.architecture.features;
+        let summaries = self.embed(compute, params, x);
+        let mut out = vec![0.0; theta.len() / features];
+        evaluate(
+            &self.score,
+            compute,
+            params,
+            (&mut out, 1),
+            |range, frame| {
+                rows_into(theta, features, range.clone(), frame, 0, |r| r);
+                if self.summaries > 0 {
+                    rows_into(&summaries, self.summaries, range, frame, 1, &row_of);
+                }
+            },
+            |range, frame, part| part.copy_from_slice(&frame.output(0)[..range.len()]),
+        );
+        out
+    }
+
+    /// log q and its gradient by θ for each row; a row per θ as in [`Estimator::log_prob`]. Returns (n) and (n, features).
+    pub fn log_prob_gradient(
+        &self,
+        compute: &Compute,
+        params: &[f32],
+        theta: &[f32],
+        x: &[f32],
+        row_of: impl Fn(usize) -> usize + Sync,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let features = self.architecture.features;
+        let summaries = self.embed(compute, params, x);
+        let rows = theta.len() / features;
+        let (mut log_q, mut gradient) = (vec![0.0; rows], vec![0.0; rows * features]);
+        let mut chunks: Vec<_> = log_q
+            .chunks_mut(CHUNK_ROWS)
+            .zip(gradient.chunks_mut(CHUNK_ROWS * features))
+            .enumerate()
+            .map(|(c, (l, g))| (c * CHUNK_ROWS..c * CHUNK_ROWS + l.len(), l, g))
+            .collect();
+        compute.threads.for_each(&mut chunks, |_, (range, log_q, gradient)| {
+            let mut frame = Frame::new(&self.score, Purpose::InputGradients, CHUNK_ROWS);
+            frame.begin(range.len());
+            rows_into(theta, features, range.clone(), &mut frame, 0, |r| r);
+            if self.summaries > 0 {
+                rows_into(&summaries, self.summaries, range.clone(), &mut frame, 1, &row_of);
+            }
+            frame.forward(compute.simd, params);
+            log_q.copy_from_slice(&frame.output(0)[..range.len()]);
+            let seed = frame.output_gradient_mut(0);
+            seed.fill(0.0);
+            seed[..range.len()].fill(1.0);
+            frame.backward(compute.simd, params, None);
+            if let Some(by_theta) = frame.input_gradient(0) {
+                rows_from(by_theta, frame.lanes(), range.len(), gradient);
+            }
+        });
+        (log_q, gradient)
+    }
+
+    /// Draws θ ~ q(· | x_i), `counts[i]` for row i of `x` (m, context), one observation after the other: (Σ counts, features).
+    ///
+    /// Noise of observation i and block b of draws comes from its own stream, so draws do not depend on threads, and the first
+    /// draws of an observation do not depend on how many follow or which observations stand beside it.
+    pub fn sample(&self, compute: &Compute, params: &[f32], x: &[f32], counts: &[usize], seed: Seed) -> Vec<f32> {
+        let features = self.architecture.features;
+        let summaries = self.embed(compute, params, x);
+        let mut out = vec![0.0; counts.iter().sum::<usize>() * features];
+        let mut blocks = Vec::new();
+        let mut rest = &mut out[..];
+        for (i, &count) in counts.iter().enumerate() {
+            let (own, tail) = rest.split_at_mut(count * features);
+            rest = tail;
+            let c = &summaries[i * self.summaries..(i + 1) * self.summaries];
+            blocks.extend(own.chunks_mut(CHUNK_ROWS * features).enumerate().map(|(b, part)| (((i as u64) << 32) | b as u64, c, part)));
+        }
+        let per_segment = blocks.len().div_ceil(4 * compute.threads.count()).max(1);
+        let mut segments: Vec<_> = blocks.chunks_mut(per_segment).collect();
+        let (Draw::Flow(graph) | Draw::Mixture(graph, _) | Draw::Sequential(graph, _)) = &self.draw;
+        compute.threads.for_each(&mut segments, |_, segment| {
+            let mut frame = Frame::new(graph, Purpose::Evaluate, CHUNK_ROWS);
+            for (stream, c, part) in segment.iter_mut() {
+                let mut rng = seed.stream("draw", *stream);
+                frame.begin(part.len() / features);
+                match &self.draw {
+                    Draw::Flow(_) => self.draw_flow(compute, params, &mut frame, c, &mut rng, part),
+                    Draw::Mixture(_, shape) => draw_mixture(compute, params, &mut frame, c, *shape, &mut rng, part),
+                    Draw::Sequential(_, shape) => draw_sequential(compute, params, &mut frame, c, *shape, &mut rng, part),
+                }
+            }
+        });
+        out
+    }
+
+    fn draw_flow(&self, compute: &Compute, params: &[f32], frame: &mut Frame, c: &[f32], rng: &mut Rng, part: &mut [f32]) {
+        let (features, rows) = (self.architecture.features, frame.rows());
+        // Row by row, so that a block's first draws do not depend on its length.
+        part.fill_with(|| rng.normal() as f32);
+        rows_into(part, features, 0..rows, frame, 0, |r| r);
+        broadcast(c, frame, 1);
+        frame.forward(compute.simd, params);
+        rows_from(frame.output(0), frame.lanes(), rows, part);
+    }
+}
+
+/// Fills input `i` of a frame with the same row in every lane.
+fn broadcast(row: &[f32], frame: &mut Frame, i: usize) {
+    if !row.is_empty() {
+        let lanes = frame.lanes();
+        frame.input_mut(i).chunks_exact_mut(lanes).zip(row).for_each(|(lane, value)| lane.fill(*value));
+    }
+}
+
+fn draw_mixture(compute: &Compute, params: &[f32], frame: &mut Frame, c: &[f32], shape: MixtureShape, rng: &mut Rng, part: &mut [f32]) {
+    broadcast(c, frame, 0);
+    frame.forward(compute.simd, params);
+    let (raw, lanes) = (frame.output(0), frame.lanes());
+    let (mut noise, mut theta) = (vec![0.0; shape.features], vec![0.0; shape.features]);
+    for (row, out) in part.chunks_exact_mut(shape.features).enumerate() {
+        let choice = rng.uniform_open_low();
+        noise.fill_with(|| rng.normal());
+        draw_component(shape, |p| f64::from(raw[p * lanes + row]), choice, &noise, &mut theta);
+        out.iter_mut().zip(&theta).for_each(|(o, t)| *o = *t as f32);
+    }
+}
+
+/// Feature after feature: each pass of the network gives the next feature's mixture.
+fn draw_sequential(compute: &Compute, params: &[f32], frame: &mut Frame, c: &[f32], shape: MixtureShape, rng: &mut Rng, part: &mut [f32]) {
+    let rows = frame.rows();
+    let features = part.len() / rows;
+    let noise: Vec<(f64, f64)> = (0..part.len()).map(|_| (rng.uniform_open_low(), rng.normal())).collect();
+    part.fill(0.0);
+    for f in feature_order(0, features) {
+        rows_into(part, features, 0..rows, frame, 0, |r| r);
+        broadcast(c, frame, 1);
+        frame.forward(compute.simd, params);
+        let (raw, lanes) = (frame.output(0), frame.lanes());
+        for row in 0..rows {
+            let (choice, z) = noise[row * features + f];
+            let mut theta = [0.0];
+            let first = f * shape.parameters();
+            draw_component(shape, |p| f64::from(raw[(first + p) * lanes + row]), choice, &[z], &mut theta);
+            part[row * features + f] = theta[0] as f32;
+        }
+    }
+}
+
+/// Copies rows `row_of(r)`, r in `range`, of a row-major table into input `i` of a frame.
+fn rows_into(table: &[f32], width: usize, range: Range<usize>, frame: &mut Frame, i: usize, row_of: impl Fn(usize) -> usize) {
+    let lanes = frame.lanes();
+    let input = frame.input_mut(i);
+    let first = row_of(range.start);
+    if (range.clone()).all(|r| row_of(r) == first + (r - range.start)) {
+        features_from_rows(&table[first * width..], range.len(), width, input, lanes);
+        return;
+    }
+    for f in 0..width {
+        let lane = &mut input[f * lanes..(f + 1) * lanes];
+        for (l, r) in range.clone().enumerate() {
+            lane[l] = table[row_of(r) * width + f];
+        }
+        lane[range.len()..].fill(0.0);
+    }
+}
+
+/// Copies a feature-major value's first rows into a row-major table.
+fn rows_from(value: &[f32], lanes: usize, rows: usize, table: &mut [f32]) {
+    let width = value.len() / lanes;
+    for r in 0..rows {
+        for f in 0..width {
+            table[r * width + f] = value[f * lanes + r];
+        }
+    }
+}
+
+/// The assembly of each family.
+mod build {
+    use super::{
+        AUTOREGRESSIVE_ACTIVATION, Activate, Autoregressive, COUPLING_ACTIVATION, Coupling, CouplingNet, DensitySpec, Direction,
+        Elementwise, GaussianMixture, GraphBuilder, LuLinear, MaskedMlp, MixtureShape, NormalBase, ResidualShape, Univariate, Value,
+        feature_order, mlp, spline_of,
+    };
+
+    /// log q(θ | c).
+    pub(super) fn log_prob(g: &mut GraphBuilder<'_>, spec: &DensitySpec, theta: Value, c: Option<Value>) -> Value {
+        let features = g.features(theta);
+        match spec {
+            DensitySpec::Mdn { components, .. } => {
+                let shape = MixtureShape { components: *components, features };
+                let raw = mixture_raw(g, spec, shape.parameters(), None, c);
+                g.apply(GaussianMixture { shape, groups: 1 }, &[theta, raw])
+            }
+            DensitySpec::Made { components, .. } => {
+                let shape = MixtureShape { components: *components, features: 1 };
+                let raw = mixture_raw(g, spec, features * shape.parameters(), Some(theta), c);
+                g.apply(GaussianMixture { shape, groups: features }, &[theta, raw])
+            }
+            _ => {
+                let (z, mut ladj) = flow(g, spec, theta, c, Direction::Forward);
+                ladj.insert(0, z);
+                g.apply(NormalBase, &ladj)
+            }
+        }
+    }
+
+    /// Raw parameters of a mixture; `so_far` is θ for the autoregressive one.
+    pub(super) fn mixture_raw(g: &mut GraphBuilder<'_>, spec: &DensitySpec, out: usize, so_far: Option<Value>, c: Option<Value>) -> Value {
+        match (spec, so_far) {
+            (DensitySpec::Made { hidden, .. }, Some(theta)) => {
+                let features = g.features(theta);
+                let owner = (0..out).map(|p| p / (out / features)).collect();
+                let order = feature_order(0, features);
+                MaskedMlp { order, hidden: hidden.clone(), activation: AUTOREGRESSIVE_ACTIVATION, owner }.apply(g, theta, c)
+            }
+            (DensitySpec::Mdn { hidden, .. }, _) => {
+                let inputs: Vec<Value> = c.into_iter().collect();
+                let mut h = inputs;
+                for (k, &width) in hidden.iter().enumerate() {
+                    let linear = abduce_nn::layers::Linear::apply(g, &k.to_string(), &h, width);
+                    h = vec![g.apply(Activate(COUPLING_ACTIVATION), &[linear])];
+                }
+                abduce_nn::layers::Linear::apply(g, &hidden.len().to_string(), &h, out)
+            }
+            _ => unreachable!("only mixtures have mixture parameters"),
+        }
+    }
+
+    /// One step of a flow.
+    enum Part {
+        Coupling(Coupling),
+        Autoregressive(Autoregressive),
+        Lu,
+        Scale(Vec<usize>),
+    }
+
+    fn parts(spec: &DensitySpec, features: usize) -> Vec<Part> {
+        let mut parts = Vec::new();
+        // One feature has nothing to mix.
+        let mix = |parts: &mut Vec<Part>| parts.extend((features > 1).then_some(Part::Lu));
+        match spec {
+            DensitySpec::Maf { transforms, hidden } => {
+                for index in 0..*transforms {
+                    let (univariate, activation) = (Univariate::Affine, AUTOREGRESSIVE_ACTIVATION);
+                    parts.push(Part::Autoregressive(Autoregressive { index, univariate, hidden: hidden.clone(), activation }));
+                }
+            }
+            DensitySpec::MafRqs { transforms, hidden, spline } => {
+                for index in 0..*transforms {
+                    let univariate = Univariate::Spline(spline_of(*spline, hidden.last().copied().unwrap_or(1)));
+                    let activation = AUTOREGRESSIVE_ACTIVATION;
+                    parts.push(Part::Autoregressive(Autoregressive { index, univariate, hidden: hidden.clone(), activation }));
+                    mix(&mut parts);
+                }
+            }
+            DensitySpec::Nsf { transforms, hidden, blocks, spline } => {
+                for index in 0..*transforms {
+                    let univariate = Univariate::Spline(spline_of(*spline, *hidden));
+                    let net = CouplingNet::Residual(ResidualShape { hidden: *hidden, blocks: *blocks, activation: COUPLING_ACTIVATION });
+                    parts.push(Part::Coupling(Coupling { index, univariate, net }));
+                    mix(&mut parts);
+                }
+            }
+            DensitySpec::Nice { transforms, hidden } | DensitySpec::RealNvp { transforms, hidden } => {
+                let additive = matches!(spec, DensitySpec::Nice { .. });
+                let univariate = if additive { Univariate::Shift } else { Univariate::Affine };
+                for index in 0..*transforms {
+                    let net = CouplingNet::Mlp(hidden.clone(), COUPLING_ACTIVATION);
+                    parts.push(Part::Coupling(Coupling { index, univariate, net }));
+                }
+                if additive {
+                    parts.push(Part::Scale(hidden.clone()));
+                }
+            }
+            DensitySpec::Mdn { .. } | DensitySpec::Made { .. } => unreachable!("mixtures are no flows"),
+        }
+        parts
+    }
+
+    /// A flow in either direction: the output and each step's log-determinant.
+    pub(super) fn flow(
+        g: &mut GraphBuilder<'_>,
+        spec: &DensitySpec,
+        input: Value,
+        c: Option<Value>,
+        direction: Direction,
+    ) -> (Value, Vec<Value>) {
+        let features = g.features(input);
+        let mut parts: Vec<(usize, Part)> = parts(spec, features).into_iter().enumerate().collect();
+        if direction == Direction::Inverse {
+            parts.reverse();
+        }
+        let (mut value, mut ladj) = (input, Vec::new());
+        for (k, part) in parts {
+            let (next, log_det) = g.scoped(format!("transforms.{k}"), |g| match &part {
+                Part::Coupling(coupling) => coupling.apply(g, value, c, direction),
+                Part::Autoregressive(transform) => transform.apply(g, value, c, direction),
+                Part::Lu => LuLinear::apply(g, value, direction),
+                Part::Scale(hidden) => {
+                    let inputs: Vec<Value> = c.into_iter().collect();
+                    let raw = mlp(g, &inputs, hidden, COUPLING_ACTIVATION, 2 * features);
+                    let layer = Elementwise { univariate: Univariate::Affine, transformed: (0..features).collect(), direction };
+                    let outputs = g.apply_many(layer, &[value, raw]);
+                    (outputs[0], outputs[1])
+                }
+            });
+            value = next;
+            ladj.push(log_det);
+        }
+        (value, ladj)
+    }
+}

@@ -1,0 +1,131 @@
+//! Networks that compress the data before a density sees it, trained jointly with it.
+
+use crate::graph::{GraphBuilder, Value};
+use crate::layers::{Activate, Add, Linear};
+use abduce_kernels::elementwise::Activation;
+use serde::{Deserialize, Serialize};
+
+/// An embedding network. Its serialised form is part of the model file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "class", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum EmbeddingSpec {
+    /// The standardised data itself.
+    #[default]
+    Identity,
+    /// Linear + activation per width; the last activation is dropped, so the last width is the number of summaries.
+    Fcn {
+        /// Widths of the layers.
+        hidden: Vec<usize>,
+        /// Activation between them.
+        activation: ActivationName,
+    },
+    /// Linear, then blocks h += W₂ f(W₁ f(h)), then linear to the summaries.
+    Residual {
+        /// Width of the trunk.
+        hidden: usize,
+        /// Number of blocks.
+        blocks: usize,
+        /// Number of summaries.
+        out: usize,
+        /// Activation inside the blocks.
+        activation: ActivationName,
+    },
+}
+
+/// Activations by their usual names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActivationName {
+    /// x σ(x)
+    #[default]
+    SiLU,
+    /// max(x, 0)
+    ReLU,
+    /// x or 0.01 x
+    LeakyReLU,
+    /// x or eˣ - 1
+    ELU,
+    /// x Φ(x)
+    GELU,
+    /// tanh x
+    Tanh,
+    /// 1/(1+e⁻ˣ)
+    Sigmoid,
+    /// ln(1+eˣ)
+    Softplus,
+    /// x tanh(softplus x)
+    Mish,
+}
+
+impl ActivationName {
+    /// All names, for messages.
+    pub const ALL: [(&'static str, Self); 9] = [
+        ("SiLU", Self::SiLU),
+        ("ReLU", Self::ReLU),
+        ("LeakyReLU", Self::LeakyReLU),
+        ("ELU", Self::ELU),
+        ("GELU", Self::GELU),
+        ("Tanh", Self::Tanh),
+        ("Sigmoid", Self::Sigmoid),
+        ("Softplus", Self::Softplus),
+        ("Mish", Self::Mish),
+    ];
+
+    /// The kernel's function.
+    pub const fn activation(self) -> Activation {
+        match self {
+            Self::SiLU => Activation::Silu,
+            Self::ReLU => Activation::Relu,
+            Self::LeakyReLU => Activation::LeakyRelu,
+            Self::ELU => Activation::Elu,
+            Self::GELU => Activation::Gelu,
+            Self::Tanh => Activation::Tanh,
+            Self::Sigmoid => Activation::Sigmoid,
+            Self::Softplus => Activation::Softplus,
+            Self::Mish => Activation::Mish,
+        }
+    }
+}
+
+impl EmbeddingSpec {
+    /// Number of summaries for data of `features` features.
+    pub fn out_features(&self, features: usize) -> usize {
+        match self {
+            Self::Identity => features,
+            Self::Fcn { hidden, .. } => hidden.last().copied().unwrap_or(features),
+            Self::Residual { out, .. } => *out,
+        }
+    }
+
+    /// Adds the network in the scope `embedding`; gives the summaries.
+    pub fn apply(&self, g: &mut GraphBuilder<'_>, x: Value) -> Value {
+        g.scoped("embedding", |g| match self {
+            Self::Identity => x,
+            Self::Fcn { hidden, activation } => {
+                let mut h = x;
+                for (k, &width) in hidden.iter().enumerate() {
+                    h = Linear::apply(g, &k.to_string(), &[h], width);
+                    if k + 1 < hidden.len() {
+                        h = g.apply(Activate(activation.activation()), &[h]);
+                    }
+                }
+                h
+            }
+            Self::Residual { hidden, blocks, out, activation } => {
+                let f = Activate(activation.activation());
+                let mut h = Linear::apply(g, "initial", &[x], *hidden);
+                for b in 0..*blocks {
+                    h = g.scoped(format!("blocks.{b}"), |g| {
+                        let a = g.apply(f, &[h]);
+                        let a = Linear::apply(g, "0", &[a], *hidden);
+                        let a = g.apply(f, &[a]);
+                        let a = Linear::apply(g, "1", &[a], *hidden);
+                        g.apply(Add, &[h, a])
+                    });
+                }
+                let a = g.apply(f, &[h]);
+                Linear::apply(g, "final", &[a], *out)
+            }
+        })
+    }
+}
