@@ -1,0 +1,41 @@
+//! The figures, each a struct of plain arrays with a method `figure`.
+
+mod calibration;
+mod corner;
+mod log_prob;
+mod predictions;
+mod ranks;
+mod training;
+mod xy;
+
+pub use calibration::{Calibration, CalibrationBand, CalibrationCurve, CalibrationKind};
+pub use corner::{Corner, CornerPosterior, CornerView};
+pub use log_prob::LogProbHistogram;
+pub use predictions::{Prediction, Predictions};
+pub use ranks::{EcdfDifference, RankHistogram, RankHistograms};
+pub use training::{NetHistory, TrainingCurves};
+pub use xy::{Shape, Xy};
+
+use crate::ticks::significant;
+
+/// A number that came with the arrays, shown beside them: R², a p-value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remark {
+    /// What it is, in the notation of [`crate::Label`].
+    pub name: String,
+    /// Its value, shown with three significant digits.
+    pub value: f64,
+}
+
+impl Remark {
+    /// A named number.
+    pub fn new(name: impl Into<String>, value: f64) -> Self {
+        Self { name: name.into(), value }
+    }
+}
+
+/// `R² = 0.97  ·  z = 1.02`. Names may be mathematics, so each is wrapped where it asks for it.
+fn remarks(remarks: &[Remark]) -> String {
+    let one = |remark: &Remark| format!("{} = {}", remark.name, significant(remark.value, 3));
+    remarks.iter().map(one).collect::<Vec<_>>().join("  ·  ")
+}
