@@ -1,0 +1,85 @@
+//! Simulators: draw parameters and data jointly.
+//!
+//! A [`Simulator`] names its parameters, knows its prior and turns θ into one datum x. [`simulate_table`] fills a training set with them; the
+//! built-in ones are found by [`named`]. Each benchmark task also offers its exact log-likelihood as a function, from which posteriors can be
+//! checked.
+
+mod dormand_prince;
+pub mod gaussian_linear;
+pub mod gaussian_mixture;
+pub mod sir;
+pub mod slcp;
+mod table;
+pub mod toy;
+pub mod two_moons;
+
+#[cfg(test)]
+mod reference;
+
+pub use table::{SimulatedTable, simulate_table};
+
+use crate::prior::{Prior, PriorSpec};
+use abduce_data::{ParameterInfo, Rng};
+
+/// How a simulation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// `x` holds the datum.
+    Done,
+    /// No datum for this θ (an integration failed, nothing passed a selection); `x` is meaningless.
+    Failed,
+}
+
+/// A model of the data: a prior p(θ) and a way to draw x ~ p(x | θ).
+///
+/// Everything is a function of the given random stream; a simulator keeps no state between calls.
+pub trait Simulator: Send + Sync {
+    /// The name under which [`named`] finds it.
+    fn name(&self) -> &'static str;
+
+    /// Names, units and labels of the parameters.
+    fn parameters(&self) -> Vec<ParameterInfo>;
+
+    /// Shape of one datum.
+    fn data_shape(&self) -> Vec<usize>;
+
+    /// The distribution of θ in [`Self::draw`], whatever else may vary integrated out.
+    fn prior(&self) -> &Prior;
+
+    /// Draws x for one θ into `x`, row-major with [`Self::data_shape`].
+    fn simulate(&self, theta: &[f64], rng: &mut Rng, x: &mut [f32]) -> Outcome;
+
+    /// Draws θ and x jointly. θ is rounded to single precision before it is used, so that the stored θ is the one that made x.
+    ///
+    /// The default draws θ from the prior and simulates. A simulator whose data pass a selection overrides it: drawing pairs until one is
+    /// selected gives the joint distribution of selected pairs without knowing the selected prior in closed form.
+    fn draw(&self, rng: &mut Rng, theta: &mut [f64], x: &mut [f32]) -> Outcome {
+        self.prior().sample(rng, theta);
+        theta.iter_mut().for_each(|value| *value = f64::from(*value as f32));
+        self.simulate(theta, rng, x)
+    }
+}
+
+/// Names of the built-in simulators, in the order in which they are listed to users.
+pub fn names() -> &'static [&'static str] {
+    &["two_moons", "slcp", "gaussian_linear", "gaussian_mixture", "sir", "ltu_ili_toy", "ltu_ili_toy_20"]
+}
+
+/// The built-in simulator of that name.
+pub fn named(name: &str) -> Option<Box<dyn Simulator>> {
+    Some(match name {
+        "two_moons" => Box::new(two_moons::TwoMoons::new()),
+        "slcp" => Box::new(slcp::Slcp::new()),
+        "gaussian_linear" => Box::new(gaussian_linear::GaussianLinear::new()),
+        "gaussian_mixture" => Box::new(gaussian_mixture::GaussianMixture::new()),
+        "sir" => Box::new(sir::Sir::new()),
+        "ltu_ili_toy" => Box::new(toy::Toy::ten_integers()),
+        "ltu_ili_toy_20" => Box::new(toy::Toy::twenty_points()),
+        _ => return None,
+    })
+}
+
+/// A prior whose arguments stand in this program.
+fn built_in_prior(spec: PriorSpec) -> Prior {
+    Prior::new(spec).expect("the arguments of a built-in prior are valid")
+}
