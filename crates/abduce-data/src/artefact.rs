@@ -53,10 +53,9 @@ fn write_and_rename<T>(partial: &Path, target: &Path, write: impl FnOnce(&mut Bu
     let value = write(&mut out)?;
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     fs::rename(partial, target)?;
-    if let Some(folder) = partial.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        // The rename itself must survive a crash too; folders that cannot be synced (some network file systems) are no failure.
-        File::open(folder).and_then(|folder| folder.sync_all()).ok();
-    }
+    let folder = partial.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The rename itself must survive a crash too; folders that cannot be synced (some network file systems) are no failure.
+    File::open(folder).and_then(|folder| folder.sync_all()).ok();
     Ok(value)
 }
 

@@ -210,7 +210,9 @@ impl Blocks {
             return Ok(true);
         }
         self.pool.clear();
-        while self.next_block < self.blocks.len() && self.pool.len() + self.block_rows <= self.pool_rows {
+        // Without a shuffle there is nothing to mix: block after block, in memory that stays in the cache.
+        let most = if self.rng.is_some() { self.pool_rows } else { self.block_rows };
+        while self.next_block < self.blocks.len() && self.pool.len() + self.block_rows <= most {
             self.read_block(self.blocks[self.next_block], source, rows)?;
             self.next_block += 1;
         }

@@ -176,13 +176,13 @@ pub enum DataError {
     #[error("batches: {0}")]
     Batches(String),
     /// Rows of the wrong width.
-    #[error("{what} has {found} features per row, expected {expected}")]
+    #[error("{what}: expected rows of {expected} values, found {found}")]
     Width {
         /// What was given.
         what: &'static str,
-        /// Its features.
+        /// Its number of values.
         found: usize,
-        /// The features wanted.
+        /// The values per row wanted.
         expected: usize,
     },
 }

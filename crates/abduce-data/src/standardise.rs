@@ -36,11 +36,35 @@ pub enum Scaling {
 /// # Ok::<(), abduce_data::DataError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "Saved")]
 pub struct Standardiser {
     scaling: Scaling,
     mean: Vec<f64>,
     std: Vec<f64>,
     constant: Vec<usize>,
+}
+
+/// What a file says, before it is believed.
+#[derive(serde::Deserialize)]
+struct Saved {
+    scaling: Scaling,
+    mean: Vec<f64>,
+    std: Vec<f64>,
+    constant: Vec<usize>,
+}
+
+impl TryFrom<Saved> for Standardiser {
+    type Error = String;
+
+    fn try_from(Saved { scaling, mean, std, constant }: Saved) -> Result<Self, String> {
+        if mean.len() != std.len() || constant.iter().any(|&feature| feature >= mean.len()) {
+            return Err(format!("{} means, {} standard deviations and constant features {constant:?}", mean.len(), std.len()));
+        }
+        match std.iter().find(|&&std| !(std > 0.0 && std.is_finite())) {
+            Some(std) => Err(format!("a standard deviation of {std}")),
+            None => Ok(Self { scaling, mean, std, constant }),
+        }
+    }
 }
 
 impl Standardiser {
@@ -111,7 +135,7 @@ impl Standardiser {
     fn each(&self, rows: &mut [f32], map: impl Fn(f64, f64, f64) -> f64) -> Result<()> {
         let features = self.mean.len();
         if features == 0 || !rows.len().is_multiple_of(features) {
-            return Err(DataError::Width { what: "the rows to standardise", found: rows.len(), expected: features });
+            return Err(DataError::Width { what: "values to standardise", found: rows.len(), expected: features });
         }
         for row in rows.chunks_exact_mut(features) {
             for ((value, &mean), &std) in row.iter_mut().zip(&self.mean).zip(&self.std) {
@@ -256,6 +280,13 @@ mod tests {
         let standardiser = Standardiser::fit(Scaling::Structured, 3, sample(50, 3).chunks(3)).unwrap();
         let text = serde_json::to_string(&standardiser).unwrap();
         assert_eq!(serde_json::from_str::<Standardiser>(&text).unwrap(), standardiser);
+        let load = |std: &str| {
+            let text = format!(r#"{{"scaling": "independent", "mean": [0, 1], "std": {std}, "constant": []}}"#);
+            serde_json::from_str::<Standardiser>(&text).map_err(|error| error.to_string())
+        };
+        assert!(load("[1, 2]").is_ok());
+        assert!(load("[1]").unwrap_err().contains("2 means, 1 standard deviations"));
+        assert!(load("[1, 0]").unwrap_err().contains("a standard deviation of 0"));
     }
 
     #[test]
