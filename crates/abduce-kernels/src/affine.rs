@@ -76,13 +76,18 @@ impl Simd {
     }
 }
 
+/// Lanes `i..i + n` of a slice.
+#[inline(always)]
+unsafe fn read<S: Lanes>(x: &[f32], i: usize, n: usize) -> S::V {
+    unsafe { S::load_first(x.as_ptr().add(i), n) }
+}
+
 #[inline(always)]
 unsafe fn gated_add<S: Lanes>(h: &[f32], t: &[f32], g: &[f32], y: &mut [f32]) {
     unsafe {
         for i in (0..y.len()).step_by(LANES) {
             let n = (y.len() - i).min(LANES);
-            let read = |x: &[f32]| S::load_first(x.as_ptr().add(i), n);
-            S::store_first(y.as_mut_ptr().add(i), S::fma(read(t), sigmoid::<S>(read(g)), read(h)), n);
+            S::store_first(y.as_mut_ptr().add(i), S::fma(read::<S>(t, i, n), sigmoid::<S>(read::<S>(g, i, n)), read::<S>(h, i, n)), n);
         }
     }
 }
@@ -92,12 +97,11 @@ unsafe fn gated_add_backward<S: Lanes>(t: &[f32], g: &[f32], grad_y: &[f32], gra
     unsafe {
         for i in (0..grad_y.len()).step_by(LANES) {
             let n = (grad_y.len() - i).min(LANES);
-            let read = |x: &[f32]| S::load_first(x.as_ptr().add(i), n);
-            let (gate, gy) = (sigmoid::<S>(read(g)), read(grad_y));
+            let (gate, gy) = (sigmoid::<S>(read::<S>(g, i, n)), read::<S>(grad_y, i, n));
             let through = S::mul(gy, gate);
             S::store_first(grad_t.as_mut_ptr().add(i), through, n);
             let slope = S::mul(through, S::sub(S::splat(1.0), gate));
-            S::store_first(grad_g.as_mut_ptr().add(i), S::mul(slope, read(t)), n);
+            S::store_first(grad_g.as_mut_ptr().add(i), S::mul(slope, read::<S>(t, i, n)), n);
         }
     }
 }
@@ -116,11 +120,10 @@ unsafe fn forward<S: Lanes>(x: &[f32], shift: &[f32], raw: &[f32], y: &mut [f32]
     unsafe {
         for i in (0..x.len()).step_by(LANES) {
             let n = (x.len() - i).min(LANES);
-            let read = |x: &[f32]| S::load_first(x.as_ptr().add(i), n);
-            let (s, _) = bounded::<S>(read(raw));
+            let (s, _) = bounded::<S>(read::<S>(raw, i, n));
             let scale = exp::<S>(S::sub(S::splat(0.0), s));
-            S::store_first(y.as_mut_ptr().add(i), S::mul(S::sub(read(x), read(shift)), scale), n);
-            S::store_first(ladj.as_mut_ptr().add(i), S::sub(read(ladj), s), n);
+            S::store_first(y.as_mut_ptr().add(i), S::mul(S::sub(read::<S>(x, i, n), read::<S>(shift, i, n)), scale), n);
+            S::store_first(ladj.as_mut_ptr().add(i), S::sub(read::<S>(ladj, i, n), s), n);
         }
     }
 }
@@ -130,10 +133,9 @@ unsafe fn inverse<S: Lanes>(y: &[f32], shift: &[f32], raw: &[f32], x: &mut [f32]
     unsafe {
         for i in (0..y.len()).step_by(LANES) {
             let n = (y.len() - i).min(LANES);
-            let read = |x: &[f32]| S::load_first(x.as_ptr().add(i), n);
-            let (s, _) = bounded::<S>(read(raw));
-            S::store_first(x.as_mut_ptr().add(i), S::fma(read(y), exp::<S>(s), read(shift)), n);
-            S::store_first(ladj.as_mut_ptr().add(i), S::add(read(ladj), s), n);
+            let (s, _) = bounded::<S>(read::<S>(raw, i, n));
+            S::store_first(x.as_mut_ptr().add(i), S::fma(read::<S>(y, i, n), exp::<S>(s), read::<S>(shift, i, n)), n);
+            S::store_first(ladj.as_mut_ptr().add(i), S::add(read::<S>(ladj, i, n), s), n);
         }
     }
 }
@@ -153,14 +155,13 @@ unsafe fn backward<S: Lanes>(
     unsafe {
         for i in (0..y.len()).step_by(LANES) {
             let n = (y.len() - i).min(LANES);
-            let read = |x: &[f32]| S::load_first(x.as_ptr().add(i), n);
-            let (s, shrink) = bounded::<S>(read(raw));
-            let (gy, gl) = (read(grad_y), read(grad_ladj));
+            let (s, shrink) = bounded::<S>(read::<S>(raw, i, n));
+            let (gy, gl) = (read::<S>(grad_y, i, n), read::<S>(grad_ladj, i, n));
             let gx = S::mul(gy, exp::<S>(S::sub(S::splat(0.0), s)));
-            let gs = S::sub(S::splat(0.0), S::fma(gy, read(y), gl));
+            let gs = S::sub(S::splat(0.0), S::fma(gy, read::<S>(y, i, n), gl));
             S::store_first(grad_shift.as_mut_ptr().add(i), S::sub(S::splat(0.0), gx), n);
             S::store_first(grad_raw.as_mut_ptr().add(i), S::mul(gs, S::mul(shrink, shrink)), n);
-            let gx = if update == Update::Accumulate { S::add(gx, read(grad_x)) } else { gx };
+            let gx = if update == Update::Accumulate { S::add(gx, read::<S>(grad_x, i, n)) } else { gx };
             S::store_first(grad_x.as_mut_ptr().add(i), gx, n);
         }
     }

@@ -137,12 +137,26 @@ unsafe fn add_row_sums<S: Lanes>(x: &[f32], lanes: usize, sums: &mut [f32]) {
 
 #[inline(always)]
 unsafe fn exp_slice<S: Lanes>(x: &[f32], y: &mut [f32]) {
-    unsafe { map::<S>(x, y, |v| exp::<S>(v)) }
+    unsafe {
+        map::<S>(
+            x,
+            y,
+            #[inline(always)]
+            |v| exp::<S>(v),
+        )
+    }
 }
 
 #[inline(always)]
 unsafe fn ln_slice<S: Lanes>(x: &[f32], y: &mut [f32]) {
-    unsafe { map::<S>(x, y, |v| ln::<S>(v)) }
+    unsafe {
+        map::<S>(
+            x,
+            y,
+            #[inline(always)]
+            |v| ln::<S>(v),
+        )
+    }
 }
 
 #[inline(always)]
@@ -150,15 +164,60 @@ unsafe fn activate<S: Lanes>(f: Activation, x: &[f32], y: &mut [f32]) {
     unsafe {
         let zero = S::splat(0.0);
         match f {
-            Activation::Tanh => map::<S>(x, y, |v| tanh::<S>(v)),
-            Activation::Relu => map::<S>(x, y, |v| S::max(zero, v)),
-            Activation::LeakyRelu => map::<S>(x, y, |v| S::select(S::lt(zero, v), v, S::mul(v, S::splat(0.01)))),
-            Activation::Elu => map::<S>(x, y, |v| S::select(S::lt(zero, v), v, S::sub(exp::<S>(v), S::splat(1.0)))),
-            Activation::Silu => map::<S>(x, y, |v| S::mul(v, sigmoid::<S>(v))),
-            Activation::Gelu => map::<S>(x, y, |v| S::mul(v, normal_cdf::<S>(v))),
-            Activation::Sigmoid => map::<S>(x, y, |v| sigmoid::<S>(v)),
-            Activation::Softplus => map::<S>(x, y, |v| softplus::<S>(v)),
-            Activation::Mish => map::<S>(x, y, |v| S::mul(v, tanh::<S>(softplus::<S>(v)))),
+            Activation::Tanh => map::<S>(
+                x,
+                y,
+                #[inline(always)]
+                |v| tanh::<S>(v),
+            ),
+            Activation::Relu => map::<S>(
+                x,
+                y,
+                #[inline(always)]
+                |v| S::max(zero, v),
+            ),
+            Activation::LeakyRelu => map::<S>(
+                x,
+                y,
+                #[inline(always)]
+                |v| S::select(S::lt(zero, v), v, S::mul(v, S::splat(0.01))),
+            ),
+            Activation::Elu => map::<S>(
+                x,
+                y,
+                #[inline(always)]
+                |v| S::select(S::lt(zero, v), v, S::sub(exp::<S>(v), S::splat(1.0))),
+            ),
+            Activation::Silu => map::<S>(
+                x,
+                y,
+                #[inline(always)]
+                |v| S::mul(v, sigmoid::<S>(v)),
+            ),
+            Activation::Gelu => map::<S>(
+                x,
+                y,
+                #[inline(always)]
+                |v| S::mul(v, normal_cdf::<S>(v)),
+            ),
+            Activation::Sigmoid => map::<S>(
+                x,
+                y,
+                #[inline(always)]
+                |v| sigmoid::<S>(v),
+            ),
+            Activation::Softplus => map::<S>(
+                x,
+                y,
+                #[inline(always)]
+                |v| softplus::<S>(v),
+            ),
+            Activation::Mish => map::<S>(
+                x,
+                y,
+                #[inline(always)]
+                |v| S::mul(v, tanh::<S>(softplus::<S>(v))),
+            ),
         }
     }
 }
@@ -173,30 +232,93 @@ unsafe fn activate_backward<S: Lanes>(f: Activation, x: &[f32], grad_y: &[f32], 
     unsafe {
         let (zero, one) = (S::splat(0.0), S::splat(1.0));
         match f {
-            Activation::Tanh => chain::<S>(x, grad_y, grad_x, update, |v| {
-                let y = tanh::<S>(v);
-                S::sub(one, S::mul(y, y))
-            }),
-            Activation::Relu => chain::<S>(x, grad_y, grad_x, update, |v| S::select(S::lt(zero, v), one, zero)),
-            Activation::LeakyRelu => chain::<S>(x, grad_y, grad_x, update, |v| S::select(S::lt(zero, v), one, S::splat(0.01))),
-            Activation::Elu => chain::<S>(x, grad_y, grad_x, update, |v| S::select(S::lt(zero, v), one, exp::<S>(v))),
-            Activation::Silu => chain::<S>(x, grad_y, grad_x, update, |v| {
-                let gate = sigmoid::<S>(v);
-                S::mul(gate, S::fma(v, S::sub(one, gate), one))
-            }),
-            Activation::Gelu => chain::<S>(x, grad_y, grad_x, update, |v| {
-                let density = S::mul(S::splat(0.398_942_3), exp::<S>(S::mul(S::splat(-0.5), S::mul(v, v))));
-                S::fma(v, density, normal_cdf::<S>(v))
-            }),
-            Activation::Sigmoid => chain::<S>(x, grad_y, grad_x, update, |v| {
-                let y = sigmoid::<S>(v);
-                S::mul(y, S::sub(one, y))
-            }),
-            Activation::Softplus => chain::<S>(x, grad_y, grad_x, update, |v| sigmoid::<S>(v)),
-            Activation::Mish => chain::<S>(x, grad_y, grad_x, update, |v| {
-                let t = tanh::<S>(softplus::<S>(v));
-                S::fma(S::mul(v, sigmoid::<S>(v)), S::sub(one, S::mul(t, t)), t)
-            }),
+            Activation::Tanh => chain::<S>(
+                x,
+                grad_y,
+                grad_x,
+                update,
+                #[inline(always)]
+                |v| {
+                    let y = tanh::<S>(v);
+                    S::sub(one, S::mul(y, y))
+                },
+            ),
+            Activation::Relu => chain::<S>(
+                x,
+                grad_y,
+                grad_x,
+                update,
+                #[inline(always)]
+                |v| S::select(S::lt(zero, v), one, zero),
+            ),
+            Activation::LeakyRelu => chain::<S>(
+                x,
+                grad_y,
+                grad_x,
+                update,
+                #[inline(always)]
+                |v| S::select(S::lt(zero, v), one, S::splat(0.01)),
+            ),
+            Activation::Elu => chain::<S>(
+                x,
+                grad_y,
+                grad_x,
+                update,
+                #[inline(always)]
+                |v| S::select(S::lt(zero, v), one, exp::<S>(v)),
+            ),
+            Activation::Silu => chain::<S>(
+                x,
+                grad_y,
+                grad_x,
+                update,
+                #[inline(always)]
+                |v| {
+                    let gate = sigmoid::<S>(v);
+                    S::mul(gate, S::fma(v, S::sub(one, gate), one))
+                },
+            ),
+            Activation::Gelu => chain::<S>(
+                x,
+                grad_y,
+                grad_x,
+                update,
+                #[inline(always)]
+                |v| {
+                    let density = S::mul(S::splat(0.398_942_3), exp::<S>(S::mul(S::splat(-0.5), S::mul(v, v))));
+                    S::fma(v, density, normal_cdf::<S>(v))
+                },
+            ),
+            Activation::Sigmoid => chain::<S>(
+                x,
+                grad_y,
+                grad_x,
+                update,
+                #[inline(always)]
+                |v| {
+                    let y = sigmoid::<S>(v);
+                    S::mul(y, S::sub(one, y))
+                },
+            ),
+            Activation::Softplus => chain::<S>(
+                x,
+                grad_y,
+                grad_x,
+                update,
+                #[inline(always)]
+                |v| sigmoid::<S>(v),
+            ),
+            Activation::Mish => chain::<S>(
+                x,
+                grad_y,
+                grad_x,
+                update,
+                #[inline(always)]
+                |v| {
+                    let t = tanh::<S>(softplus::<S>(v));
+                    S::fma(S::mul(v, sigmoid::<S>(v)), S::sub(one, S::mul(t, t)), t)
+                },
+            ),
         }
     }
 }

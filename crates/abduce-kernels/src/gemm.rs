@@ -148,43 +148,66 @@ unsafe fn rows_of_tiles<S: Lanes, const R: usize, const V: usize>(rows: usize, a
 }
 
 /// R rows by V vectors of the result, held in registers over the whole depth.
+///
+/// Plain loops over small constant counts: they unroll, and no closure stands between the intrinsics and the function that
+/// has their instruction set enabled.
 #[inline(always)]
 unsafe fn tile<S: Lanes, const R: usize, const V: usize>(row: usize, a: &Left<'_>, panel: &Panel, into: &Into<'_>) {
     // SAFETY: addresses stay inside the checked operands; the last vector of a panel is read and written partially.
     unsafe {
         let last = panel.width - (V - 1) * LANES;
-        let c_at = |r: usize, v: usize| panel.c.add((row + r) * panel.c_stride + v * LANES);
-        let mut acc: [[S::V; V]; R] = match into {
-            Into::Overwrite => [[S::splat(0.0); V]; R],
-            Into::Bias(bias) => std::array::from_fn(|r| [S::splat(*bias.get_unchecked(row + r)); V]),
-            Into::Accumulate => std::array::from_fn(|r| {
-                std::array::from_fn(|v| if v + 1 == V && last < LANES { S::load_first(c_at(r, v), last) } else { S::load(c_at(r, v)) })
-            }),
-        };
-        let a_row = a.data.as_ptr().add(row * a.row_stride);
-        if last == LANES {
-            for k in 0..panel.depth {
-                let b = panel.b.add(k * panel.b_stride);
-                let b: [S::V; V] = std::array::from_fn(|v| S::load(b.add(v * LANES)));
-                step::<S, R, V>(&mut acc, a_row.add(k * a.depth_stride), a.row_stride, &b);
+        let c = panel.c.add(row * panel.c_stride);
+        let mut acc = [[S::splat(0.0); V]; R];
+        match into {
+            Into::Overwrite => {}
+            Into::Bias(bias) => {
+                for r in 0..R {
+                    acc[r] = [S::splat(*bias.get_unchecked(row + r)); V];
+                }
             }
-        } else {
-            for k in 0..panel.depth {
-                let b = panel.b.add(k * panel.b_stride);
-                let b: [S::V; V] =
-                    std::array::from_fn(|v| if v + 1 == V { S::load_first(b.add(v * LANES), last) } else { S::load(b.add(v * LANES)) });
-                step::<S, R, V>(&mut acc, a_row.add(k * a.depth_stride), a.row_stride, &b);
-            }
-        }
-        for (r, acc) in acc.iter().enumerate() {
-            for (v, &value) in acc.iter().enumerate() {
-                if v + 1 == V && last < LANES {
-                    S::store_first(c_at(r, v), value, last);
-                } else {
-                    S::store(c_at(r, v), value);
+            Into::Accumulate => {
+                for r in 0..R {
+                    acc[r] = load_row::<S, V>(c.add(r * panel.c_stride), last);
                 }
             }
         }
+        let a = Left { data: &a.data[row * a.row_stride..], ..*a };
+        if last == LANES {
+            for k in 0..panel.depth {
+                let b = load_row::<S, V>(panel.b.add(k * panel.b_stride), LANES);
+                step::<S, R, V>(&mut acc, a.data.as_ptr().add(k * a.depth_stride), a.row_stride, &b);
+            }
+        } else {
+            for k in 0..panel.depth {
+                let b = load_row::<S, V>(panel.b.add(k * panel.b_stride), last);
+                step::<S, R, V>(&mut acc, a.data.as_ptr().add(k * a.depth_stride), a.row_stride, &b);
+            }
+        }
+        for r in 0..R {
+            let c = c.add(r * panel.c_stride);
+            for v in 0..V - 1 {
+                S::store(c.add(v * LANES), acc[r][v]);
+            }
+            if last == LANES {
+                S::store(c.add((V - 1) * LANES), acc[r][V - 1]);
+            } else {
+                S::store_first(c.add((V - 1) * LANES), acc[r][V - 1], last);
+            }
+        }
+    }
+}
+
+/// V vectors, the last of `last` lanes.
+#[inline(always)]
+unsafe fn load_row<S: Lanes, const V: usize>(p: *const f32, last: usize) -> [S::V; V] {
+    // SAFETY: the caller's pointer is good for (V - 1)·16 + last floats.
+    unsafe {
+        let mut row = [S::splat(0.0); V];
+        for v in 0..V - 1 {
+            row[v] = S::load(p.add(v * LANES));
+        }
+        row[V - 1] = if last == LANES { S::load(p.add((V - 1) * LANES)) } else { S::load_first(p.add((V - 1) * LANES), last) };
+        row
     }
 }
 

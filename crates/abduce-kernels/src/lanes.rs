@@ -43,6 +43,26 @@ pub(crate) trait Lanes: Copy {
     unsafe fn mantissa_exponent(a: Self::V) -> (Self::V, Self::V);
     /// Sum of all lanes in a fixed order.
     unsafe fn sum(a: Self::V) -> f32;
+
+    /// Transposes sixteen vectors as a 16 x 16 matrix.
+    #[inline(always)]
+    unsafe fn transpose(rows: &mut [Self::V; LANES]) {
+        let (mut from, mut to) = ([[0.0f32; LANES]; LANES], [[0.0f32; LANES]; LANES]);
+        // SAFETY: both arrays hold sixteen rows of sixteen floats.
+        unsafe {
+            for i in 0..LANES {
+                Self::store(from[i].as_mut_ptr(), rows[i]);
+            }
+            for i in 0..LANES {
+                for j in 0..LANES {
+                    to[j][i] = from[i][j];
+                }
+            }
+            for i in 0..LANES {
+                rows[i] = Self::load(to[i].as_ptr());
+            }
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -135,6 +155,33 @@ impl Lanes for Avx512 {
     unsafe fn sum(a: __m512) -> f32 {
         unsafe { _mm512_reduce_add_ps(a) }
     }
+    /// Transposes 4 x 4 blocks within 128-bit quarters, then the quarters.
+    #[inline(always)]
+    unsafe fn transpose(rows: &mut [__m512; LANES]) {
+        unsafe {
+            let mut u = [_mm512_setzero_ps(); LANES];
+            for q in (0..LANES).step_by(4) {
+                let (a, b) = (_mm512_unpacklo_ps(rows[q], rows[q + 1]), _mm512_unpackhi_ps(rows[q], rows[q + 1]));
+                let (c, d) = (_mm512_unpacklo_ps(rows[q + 2], rows[q + 3]), _mm512_unpackhi_ps(rows[q + 2], rows[q + 3]));
+                let (a, b) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
+                let (c, d) = (_mm512_castps_pd(c), _mm512_castps_pd(d));
+                u[q] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+                u[q + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+                u[q + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+                u[q + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+            }
+            for c in 0..4 {
+                let a = _mm512_shuffle_f32x4::<0x88>(u[c], u[4 + c]);
+                let b = _mm512_shuffle_f32x4::<0xdd>(u[c], u[4 + c]);
+                let d = _mm512_shuffle_f32x4::<0x88>(u[8 + c], u[12 + c]);
+                let e = _mm512_shuffle_f32x4::<0xdd>(u[8 + c], u[12 + c]);
+                rows[c] = _mm512_shuffle_f32x4::<0x88>(a, d);
+                rows[4 + c] = _mm512_shuffle_f32x4::<0x88>(b, e);
+                rows[8 + c] = _mm512_shuffle_f32x4::<0xdd>(a, d);
+                rows[12 + c] = _mm512_shuffle_f32x4::<0xdd>(b, e);
+            }
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -158,6 +205,29 @@ unsafe fn first_lanes_mask(count: usize) -> (__m256i, __m256i) {
         let (low, high) = (_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15));
         let count = _mm256_set1_epi32(count as i32);
         (_mm256_cmpgt_epi32(count, low), _mm256_cmpgt_epi32(count, high))
+    }
+}
+
+/// 2^n of eight integral lanes, by placing n in the exponent bits.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn exp2_half(n: __m256) -> __m256 {
+    unsafe {
+        let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+    }
+}
+
+/// Mantissa in [1, 2) and exponent of eight positive normal lanes.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn split_half(a: __m256) -> (__m256, __m256) {
+    unsafe {
+        let bits = _mm256_castps_si256(a);
+        let exponent = _mm256_sub_epi32(_mm256_srli_epi32::<23>(bits), _mm256_set1_epi32(127));
+        let fraction = _mm256_and_si256(bits, _mm256_set1_epi32(0x007f_ffff));
+        let mantissa = _mm256_or_si256(fraction, _mm256_set1_epi32(0x3f80_0000));
+        (_mm256_castsi256_ps(mantissa), _mm256_cvtepi32_ps(exponent))
     }
 }
 
@@ -253,25 +323,12 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     unsafe fn exp2_integral(n: Pair) -> Pair {
-        unsafe {
-            let half = |n: __m256| {
-                let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
-            };
-            Pair(half(n.0), half(n.1))
-        }
+        unsafe { Pair(exp2_half(n.0), exp2_half(n.1)) }
     }
     #[inline(always)]
     unsafe fn mantissa_exponent(a: Pair) -> (Pair, Pair) {
         unsafe {
-            let half = |a: __m256| {
-                let bits = _mm256_castps_si256(a);
-                let exponent = _mm256_sub_epi32(_mm256_srli_epi32::<23>(bits), _mm256_set1_epi32(127));
-                let fraction = _mm256_and_si256(bits, _mm256_set1_epi32(0x007f_ffff));
-                let mantissa = _mm256_or_si256(fraction, _mm256_set1_epi32(0x3f80_0000));
-                (_mm256_castsi256_ps(mantissa), _mm256_cvtepi32_ps(exponent))
-            };
-            let ((m0, e0), (m1, e1)) = (half(a.0), half(a.1));
+            let ((m0, e0), (m1, e1)) = (split_half(a.0), split_half(a.1));
             (Pair(m0, m1), Pair(e0, e1))
         }
     }
@@ -291,7 +348,11 @@ pub(crate) struct Portable;
 
 #[inline(always)]
 fn map2(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
-    std::array::from_fn(|i| f(a[i], b[i]))
+    let mut out = [0.0; LANES];
+    for i in 0..LANES {
+        out[i] = f(a[i], b[i]);
+    }
+    out
 }
 
 impl Lanes for Portable {

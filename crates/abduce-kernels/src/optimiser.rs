@@ -58,13 +58,12 @@ unsafe fn adam<S: Lanes>(step: &AdamStep, theta: &mut [f32], gradient: &[f32], m
         let mut i = 0;
         while i < n {
             let count = (n - i).min(LANES);
-            let read = |x: &[f32]| S::load_first(x.as_ptr().add(i), count);
-            let g = S::mul(read(gradient), S::splat(step.gradient_scale));
-            let m_new = S::fma(one_minus_b1, g, S::mul(S::splat(step.beta1), read(m)));
-            let v_new = S::fma(S::mul(one_minus_b2, g), g, S::mul(S::splat(step.beta2), read(v)));
+            let g = S::mul(S::load_first(gradient.as_ptr().add(i), count), S::splat(step.gradient_scale));
+            let m_new = S::fma(one_minus_b1, g, S::mul(S::splat(step.beta1), S::load_first(m.as_ptr().add(i), count)));
+            let v_new = S::fma(S::mul(one_minus_b2, g), g, S::mul(S::splat(step.beta2), S::load_first(v.as_ptr().add(i), count)));
             let root = S::add(S::sqrt(S::mul(v_new, S::splat(step.correction2))), S::splat(step.epsilon));
             let update = S::div(S::mul(m_new, S::splat(step.learning_rate * step.correction1)), root);
-            let next = S::sub(S::mul(read(theta), keep), update);
+            let next = S::sub(S::mul(S::load_first(theta.as_ptr().add(i), count), keep), update);
             S::store_first(m.as_mut_ptr().add(i), m_new, count);
             S::store_first(v.as_mut_ptr().add(i), v_new, count);
             S::store_first(theta.as_mut_ptr().add(i), next, count);

@@ -131,6 +131,18 @@ unsafe fn softmax<S: Lanes>(bins: usize, raw: *const f32, stride: usize, scale: 
     }
 }
 
+/// Width or height of a bin from its softmax fraction.
+#[inline(always)]
+unsafe fn extent<S: Lanes>(fraction: S::V, floor: f32, rest: f32) -> S::V {
+    unsafe { S::fma(fraction, S::splat(rest), S::splat(floor)) }
+}
+
+/// Raw slope of knot k; the ends have `edge`.
+#[inline(always)]
+unsafe fn slope_raw<S: Lanes>(k: usize, bins: usize, slopes: *const f32, stride: usize, edge: S::V) -> S::V {
+    unsafe { if k == 0 || k == bins { edge } else { S::load(slopes.add((k - 1) * stride)) } }
+}
+
 #[inline(always)]
 unsafe fn find_bin<S: Lanes>(
     spline: &Spline,
@@ -152,34 +164,30 @@ unsafe fn find_bin<S: Lanes>(
         // softplus of this raw value gives slope 1: the boundary slopes.
         let edge = S::splat(((1.0 - spline.min_slope).exp() - 1.0).ln());
         let slopes = raw.add(2 * bins * stride);
-        let width_of = |k: usize, widths: &[S::V; MAX_BINS]| S::fma(widths[k], S::splat(w_rest), S::splat(w_floor));
-        let height_of = |k: usize, heights: &[S::V; MAX_BINS]| S::fma(heights[k], S::splat(h_rest), S::splat(h_floor));
-        let slope_raw = |k: usize| if k == 0 || k == bins { edge } else { S::load(slopes.add((k - 1) * stride)) };
 
         let mut bin = Bin {
             index: S::splat(0.0),
             x0: low,
-            width: width_of(0, widths),
+            width: extent::<S>(widths[0], w_floor, w_rest),
             y0: low,
-            height: height_of(0, heights),
+            height: extent::<S>(heights[0], h_floor, h_rest),
             slope0_raw: edge,
-            slope1_raw: slope_raw(1),
+            slope1_raw: slope_raw::<S>(1, bins, slopes, stride, edge),
             slope0: edge,
             slope1: edge,
         };
         let (mut x0, mut y0) = (S::add(low, bin.width), S::add(low, bin.height));
         for k in 1..bins {
-            let (width, height) = (width_of(k, widths), height_of(k, heights));
+            let (width, height) = (extent::<S>(widths[k], w_floor, w_rest), extent::<S>(heights[k], h_floor, h_rest));
             // point ≥ knot  ⇔  not point < knot
             let before = S::lt(point, if axis == Axis::X { x0 } else { y0 });
-            let keep = |old: S::V, new: S::V| S::select(before, old, new);
-            bin.index = keep(bin.index, S::splat(k as f32));
-            bin.x0 = keep(bin.x0, x0);
-            bin.y0 = keep(bin.y0, y0);
-            bin.width = keep(bin.width, width);
-            bin.height = keep(bin.height, height);
-            bin.slope0_raw = keep(bin.slope0_raw, slope_raw(k));
-            bin.slope1_raw = keep(bin.slope1_raw, slope_raw(k + 1));
+            bin.index = S::select(before, bin.index, S::splat(k as f32));
+            bin.x0 = S::select(before, bin.x0, x0);
+            bin.y0 = S::select(before, bin.y0, y0);
+            bin.width = S::select(before, bin.width, width);
+            bin.height = S::select(before, bin.height, height);
+            bin.slope0_raw = S::select(before, bin.slope0_raw, slope_raw::<S>(k, bins, slopes, stride, edge));
+            bin.slope1_raw = S::select(before, bin.slope1_raw, slope_raw::<S>(k + 1, bins, slopes, stride, edge));
             x0 = S::add(x0, width);
             y0 = S::add(y0, height);
         }
@@ -313,10 +321,8 @@ unsafe fn backward<S: Lanes>(
             let l_s = S::sub(S::add(S::div(two, s), S::mul(S::mul(two, t), inv_m)), S::mul(two_inv_d, d_s));
             let l_d0 = S::sub(S::mul(S::mul(one_minus, one_minus), inv_m), S::mul(two_inv_d, t));
             let l_d1 = S::sub(S::mul(S::mul(xi, xi), inv_m), S::mul(two_inv_d, t));
-
-            let both = |y: S::V, l: S::V| S::fma(gy, y, S::mul(gl, l));
-            let (g_xi, g_s) = (both(y_xi, l_xi), both(y_s, l_s));
-            let (g_d0, g_d1) = (both(y_d0, l_d0), both(y_d1, l_d1));
+            let (g_xi, g_s) = (S::fma(gy, y_xi, S::mul(gl, l_xi)), S::fma(gy, y_s, S::mul(gl, l_s)));
+            let (g_d0, g_d1) = (S::fma(gy, y_d0, S::mul(gl, l_d0)), S::fma(gy, y_d1, S::mul(gl, l_d1)));
             let g_x = S::mul(g_xi, inv_width);
             let g_height = S::fma(g_s, inv_width, S::mul(gy, p));
             let g_width = S::mul(S::sub(zero, inv_width), S::fma(g_s, s, S::mul(g_xi, xi)));
@@ -343,6 +349,17 @@ unsafe fn backward<S: Lanes>(
     }
 }
 
+/// dL/df_j of [`softmax_backward`].
+#[inline(always)]
+unsafe fn weight<S: Lanes>(j: usize, index: S::V, g_before: S::V, g_at: S::V) -> S::V {
+    unsafe {
+        let offset = S::sub(S::splat(j as f32), index);
+        let before = S::lt(offset, S::splat(-0.5));
+        let at = S::lt(S::abs(offset), S::splat(0.5));
+        S::select(before, g_before, S::select(at, g_at, S::splat(0.0)))
+    }
+}
+
 /// Gradient by the raw values of a softmax whose fractions f_j place the knots: with c = Σ_{j<k} f_j and bin k,
 /// dL/df_j = g_before for j < k, g_at for j = k, 0 beyond.
 #[inline(always)]
@@ -357,19 +374,12 @@ unsafe fn softmax_backward<S: Lanes>(
     stride: usize,
 ) {
     unsafe {
-        let half = S::splat(0.5);
-        let weight_of = |j: usize| {
-            let offset = S::sub(S::splat(j as f32), *index);
-            let before = S::lt(offset, S::sub(S::splat(0.0), half));
-            let at = S::lt(S::abs(offset), half);
-            S::select(before, g_before, S::select(at, g_at, S::splat(0.0)))
-        };
         let mut mean = S::splat(0.0);
         for j in 0..bins {
-            mean = S::fma(fractions[j], weight_of(j), mean);
+            mean = S::fma(fractions[j], weight::<S>(j, *index, g_before, g_at), mean);
         }
         for j in 0..bins {
-            let g = S::mul(S::mul(fractions[j], scale), S::sub(weight_of(j), mean));
+            let g = S::mul(S::mul(fractions[j], scale), S::sub(weight::<S>(j, *index, g_before, g_at), mean));
             S::store(out.add(j * stride), g);
         }
     }

@@ -1,23 +1,33 @@
 //! Between row-major rows and feature-major chunks.
 
-use crate::lanes::LANES;
+use crate::lanes::{LANES, Lanes};
+use crate::simd::{Simd, dispatch};
 
-/// `out (lanes, width)` = `x (features, lanes)` transposed; columns from `features` to `width` become zero.
-///
-/// Blocks of 16 x 16 keep both sides within a few cache lines.
-///
-/// # Panics
-/// If a slice is shorter than its shape, or `width < features`.
-pub fn rows_from_features(x: &[f32], features: usize, lanes: usize, out: &mut [f32], width: usize) {
-    assert!(width >= features && x.len() >= features * lanes && out.len() >= lanes * width, "transpose: operand too short");
-    for lane_block in (0..lanes).step_by(LANES) {
-        let lane_end = (lane_block + LANES).min(lanes);
-        for feature_block in (0..width).step_by(LANES) {
-            let feature_end = (feature_block + LANES).min(width);
-            for lane in lane_block..lane_end {
-                let row = &mut out[lane * width + feature_block..lane * width + feature_end];
-                for (value, feature) in row.iter_mut().zip(feature_block..) {
-                    *value = if feature < features { x[feature * lanes + lane] } else { 0.0 };
+impl Simd {
+    /// `out (lanes, width)` = `x (features, lanes)` transposed; columns from `features` to `width` become zero.
+    ///
+    /// # Panics
+    /// If a slice is shorter than its shape, `lanes` or `width` is not a multiple of 16, or `width < features`.
+    pub fn rows_from_features(self, x: &[f32], features: usize, lanes: usize, out: &mut [f32], width: usize) {
+        assert!(lanes.is_multiple_of(LANES) && width.is_multiple_of(LANES) && width >= features, "transpose: whole vectors only");
+        assert!(x.len() >= features * lanes && out.len() >= lanes * width, "transpose: operand too short");
+        dispatch!(self, blocks(x: &[f32], features: usize, lanes: usize, out: &mut [f32], width: usize));
+    }
+}
+
+#[inline(always)]
+unsafe fn blocks<S: Lanes>(x: &[f32], features: usize, lanes: usize, out: &mut [f32], width: usize) {
+    // SAFETY: the caller checked both shapes; features beyond the last are zero vectors.
+    unsafe {
+        for f in (0..width).step_by(LANES) {
+            for l in (0..lanes).step_by(LANES) {
+                let mut block = [S::splat(0.0); LANES];
+                for i in 0..LANES.min(features.saturating_sub(f)) {
+                    block[i] = S::load(x.as_ptr().add((f + i) * lanes + l));
+                }
+                S::transpose(&mut block);
+                for i in 0..LANES {
+                    S::store(out.as_mut_ptr().add((l + i) * width + f), block[i]);
                 }
             }
         }
@@ -50,11 +60,14 @@ mod tests {
         let mut x = vec![7.0; features * lanes];
         features_from_rows(&rows, n, features, &mut x, lanes);
         let mut back = vec![7.0; lanes * width];
-        rows_from_features(&x, features, lanes, &mut back, width);
-        for lane in 0..lanes {
-            for feature in 0..width {
-                let want = if lane < n && feature < features { rows[lane * features + feature] } else { 0.0 };
-                assert_eq!(back[lane * width + feature], want);
+        for simd in Simd::all() {
+            back.fill(7.0);
+            simd.rows_from_features(&x, features, lanes, &mut back, width);
+            for lane in 0..lanes {
+                for feature in 0..width {
+                    let want = if lane < n && feature < features { rows[lane * features + feature] } else { 0.0 };
+                    assert_eq!(back[lane * width + feature], want);
+                }
             }
         }
     }

@@ -6,7 +6,6 @@ use crate::params::Init;
 use abduce_kernels::LANES;
 use abduce_kernels::elementwise::Update;
 use abduce_kernels::gemm::{Into, Left, MatMul};
-use abduce_kernels::transpose::rows_from_features;
 use std::ops::Range;
 
 /// y (out) = W (out, in) x + b, where x may be several inputs whose features stand one after the other.
@@ -105,7 +104,7 @@ impl Layer for Linear {
             }
             if let Some(grad) = at.grad_params.as_deref_mut() {
                 let width = padded(features);
-                rows_from_features(x, features, at.lanes, at.scratch, width);
+                at.simd.rows_from_features(x, features, at.lanes, at.scratch, width);
                 let shape = MatMul { rows: self.out_features, cols: features, depth: at.rows };
                 let left = Left { data: grad_y, row_stride: at.lanes, depth_stride: 1 };
                 let grad_weight = &mut grad[self.weight.clone()][column..];
