@@ -1,5 +1,10 @@
 """step_fixture.py OUT.npz --workload W1|W2 [--seed S] [--steps N]: one workload with its exact gradients, for tests of the native engine.
 
+--small HIDDEN BATCH makes the committed test fixtures: a narrower network and a smaller batch, and only input.*, loss64, logq64, and all
+parameters and gradients as two flat vectors `param` and `grad64` (rounded to float32) in the order of torch's named_parameters:
+  step_fixture.py crates/abduce-density/tests/fixtures/w1.npz --workload W1 --small 8 20
+  step_fixture.py crates/abduce-density/tests/fixtures/w2.npz --workload W2 --small 6 20
+
 Arrays, all C order, plain names, stored without compression:
   input.x (200, d) and, for W2, input.context (200, 10)      float32
   param.NAME                                                 float32, names and shapes of torch (W1: zero where masked)
@@ -83,8 +88,12 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--check-sbi", action="store_true")
+    parser.add_argument("--small", nargs=2, type=int, metavar=("HIDDEN", "BATCH"))
     args = parser.parse_args()
     torch.set_num_threads(1)
+    if args.small:
+        workloads.W1_HIDDEN = workloads.W2_HIDDEN = args.small[0]
+        workloads.BATCH = args.small[1]
 
     model, x, context = workloads.build(args.workload, args.seed)
     if args.check_sbi and args.workload == "W2":
@@ -116,7 +125,14 @@ def main():
     arrays["trajectory64"] = adam(wide, x64, context64, args.steps)
     arrays |= {f"adam64.{n}": p.detach() for n, p in workloads.parameter_names(wide)}
 
-    np.savez(args.out, **{n: np.ascontiguousarray(a) for n, a in arrays.items()})
+    if args.small:
+        names = [name for name, _ in workloads.parameter_names(model)]
+        small = {n: a for n, a in arrays.items() if n.startswith("input.") or n in ("loss64", "logq64")}
+        for kind in ("param", "grad64"):
+            small[kind] = np.concatenate([np.ravel(arrays[f"{kind}.{name}"]) for name in names]).astype(np.float32)
+        np.savez_compressed(args.out, **small)
+    else:
+        np.savez(args.out, **{n: np.ascontiguousarray(a) for n, a in arrays.items()})
     print(
         f"{args.workload}: {sum(p.numel() for p in model.parameters())} parameters, loss {loss64.item():.9f} "
         f"(float32 {loss32.item() - loss64.item():+.1e}); largest relative error of a float32 gradient {worst[1]:.1e} ({worst[0]}); "
