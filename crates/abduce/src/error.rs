@@ -62,20 +62,26 @@ impl Diagnostic for Problem {
     }
 }
 
-/// Everything wrong with a configuration: all problems are reported at once.
+/// Everything wrong with a configuration: the problems are reported together, up to a screenful or two.
 #[derive(Clone, Debug)]
 pub struct ConfigError {
     subject: String,
     problems: Vec<Problem>,
+    total: usize,
 }
+
+/// Problems of one file that are shown.
+const MAX_PROBLEMS: usize = 20;
 
 impl ConfigError {
     /// `subject` names the file; `problems` come in the order of the file.
-    pub(crate) fn new(subject: impl Into<String>, problems: Vec<Problem>) -> Self {
-        Self { subject: subject.into(), problems }
+    pub(crate) fn new(subject: impl Into<String>, mut problems: Vec<Problem>) -> Self {
+        let total = problems.len();
+        problems.truncate(MAX_PROBLEMS);
+        Self { subject: subject.into(), problems, total }
     }
 
-    /// The problems, in the order of the file.
+    /// The first problems, in the order of the file.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -85,7 +91,8 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problems.as_slice() {
             [only] => fmt::Display::fmt(only, f),
-            all => write!(f, "{} problems in {}", all.len(), self.subject),
+            all if all.len() < self.total => write!(f, "{} problems in {}, the first {}", self.total, self.subject, all.len()),
+            _ => write!(f, "{} problems in {}", self.total, self.subject),
         }
     }
 }

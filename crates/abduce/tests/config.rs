@@ -5,6 +5,7 @@ use abduce::error::{ConfigError, ReportStyle, render};
 use abduce_data::ParameterInfo;
 use abduce_inference::diagnostics::Gate;
 use abduce_inference::prior::{Bounds, LocationScale, PriorSpec, TruncatedLocationScale};
+use abduce_inference::simulator::named;
 use std::path::PathBuf;
 
 fn file(name: &str) -> PathBuf {
@@ -165,17 +166,18 @@ fn val_file() {
 fn one_file_form() {
     let config = read::<PipelineConfig>("pipeline.yaml").config;
     let simulate = config.simulate.as_ref().unwrap();
-    assert_eq!((simulate.task, simulate.n, simulate.n_test, simulate.seed), (Task::TwoMoons, 10_000, 500, None));
+    assert_eq!((simulate.task.as_str(), simulate.n, simulate.n_test, simulate.seed), ("two_moons", 10_000, 500, None));
     let info: Vec<ParameterInfo> = config.parameters.iter().map(ParameterInfo::from).collect();
     assert_eq!((info[0].label.as_deref(), info[1].unit.as_deref()), (Some(r"\theta_0"), Some("Msun")));
     assert_eq!(config.validate.gates, [Gate::Coverage]);
     assert_eq!(config.validate.metrics, ValConfig::default().metrics);
     assert_eq!(config.report.title.as_deref(), Some("Two moons"));
-    let infer = config.infer(uniform([0.0, 0.0], [9.0, 9.0]));
-    assert_eq!(infer.prior, PriorSpec::Uniform(Bounds { low: (-1.0).into(), high: [1.0, 1.0].into() }));
+    let infer = config.infer().unwrap();
+    assert_eq!(Some(&infer.prior), named("two_moons").map(|task| task.prior().spec().clone()).as_ref());
     assert_eq!((infer.seed, infer.model.nets.len(), infer.train_args.schedule), (4, 2, Schedule::Cosine));
 
     let joint = read::<PipelineConfig>("pipeline_joint.yaml").config;
+    assert_eq!(joint.infer().unwrap().prior, joint.prior.clone().unwrap());
     let Some(PriorSpec::Joint(parts)) = &joint.prior else { panic!("{:?}", joint.prior) };
     assert_eq!(parts[0], PriorSpec::LogNormal(LocationScale { loc: 0.0.into(), scale: 0.5.into() }));
     assert_eq!(joint.data.as_ref().unwrap().nan_rows, NanRows::Error);

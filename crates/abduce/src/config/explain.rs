@@ -134,7 +134,8 @@ impl<'a> Walk<'a> {
             _ = writeln!(text, "  also written {}", aliases.join(", "));
         }
         for (name, description) in self.choices(property) {
-            _ = writeln!(text, "    {name}: {description}");
+            let colon = if description.is_empty() { "" } else { ": " };
+            _ = writeln!(text, "    {name}{colon}{description}");
         }
         text
     }
@@ -157,7 +158,8 @@ impl<'a> Walk<'a> {
             let note = if classes.is_empty() { String::new() } else { format!(" (LtU-ILI: {})", classes.join(", ")) };
             Some((name.as_str(), format!("{description}{note}")))
         });
-        let own: Vec<_> = own.collect();
+        let listed = target["enum"].as_array().into_iter().flatten().filter_map(|name| Some((name.as_str()?, String::new())));
+        let own: Vec<_> = own.chain(listed).collect();
         if !own.is_empty() {
             return own;
         }

@@ -249,14 +249,14 @@ pub(crate) fn check_priors(prior: Option<&PriorSpec>, proposal: Option<&PriorSpe
     if let (Some(prior), Some(proposal)) = (dimension, proposed)
         && prior != proposal
     {
-        let message = format!("the proposal has {proposal} parameters and the prior {prior}");
+        let message = format!("the numbers of parameters differ: {prior} in the prior, {proposal} in the proposal");
         findings.error("proposal", &message, "both describe the columns of theta");
     }
     if let Some(prior) = dimension
         && names != 0
         && names != prior
     {
-        let message = format!("{names} parameters are named and the prior has {prior}");
+        let message = format!("the numbers of parameters differ: {prior} in the prior, {names} named here");
         findings.error("parameters", &message, "name every column of theta");
     }
 }

@@ -1,9 +1,12 @@
 //! "Did you mean …?"
 
+/// Longer names are cut before they are compared: the distance takes quadratic time, and hostile names are long.
+const MAX_LENGTH: usize = 64;
+
 /// The known name nearest to what was written, if one is near enough to be meant: at most a third of the letters differ
 /// (a swap of neighbours counts once), or one is the beginning of the other.
 pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = written.to_lowercase();
+    let lower: String = written.chars().take(MAX_LENGTH).collect::<String>().to_lowercase();
     known
         .into_iter()
         .map(|name| {
@@ -22,8 +25,7 @@ pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str
 /// Help for an unknown name: the nearest known one, and all of them.
 pub(crate) fn suggestion(written: &str, known: &[&str]) -> String {
     let list = known.join(", ");
-    // Hostile input may be long; distances are quadratic in length.
-    match nearest(&written.chars().take(64).collect::<String>(), known.iter().copied()) {
+    match nearest(written, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`? known here: {list}"),
         None => format!("known here: {list}"),
     }

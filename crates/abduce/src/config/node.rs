@@ -16,6 +16,9 @@ pub(crate) const MAX_BYTES: u64 = 1 << 20;
 /// Keys and values of one text, after expansion of aliases.
 const MAX_NODES: usize = 100_000;
 
+/// Longer lines are not shown: nobody finds anything in them, and the report's padding has a limit.
+const MAX_EXCERPT_COLUMNS: usize = 2000;
+
 /// A stretch of one of the texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -54,7 +57,14 @@ impl Sources {
     pub(crate) fn problem(&self, span: Span, message: impl Into<String>, label: impl Into<String>) -> Problem {
         let (name, text) = &self.0[span.source];
         let start = floor_char(text, span.start);
-        Problem::new(message).at(name, text, start, span.length.min(text.len() - start), label)
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line = text[line_start..].lines().next().unwrap_or_default();
+        if line.len() > MAX_EXCERPT_COLUMNS {
+            return Problem::new(format!("{}: {}", self.place(span), message.into()));
+        }
+        // One line is enough of an excerpt for a value that goes on.
+        let length = span.length.min((line_start + line.len()).saturating_sub(start));
+        Problem::new(message).at(name, text, start, length, label)
     }
 }
 
@@ -121,7 +131,6 @@ pub(crate) fn parse(text: &str, source: usize, sources: &Sources) -> Result<Node
             max_nodes: MAX_NODES,
             max_events: 4 * MAX_NODES,
             max_total_scalar_bytes: MAX_BYTES as usize,
-            max_documents: 1,
         },
         alias_limits: alias_limits,
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
@@ -148,6 +157,12 @@ fn syntax_problem(error: &YamlError, text: &str, source: usize, sources: &Source
         }
         YamlError::MultipleDocuments { .. } => {
             ("more than one YAML document in the file".into(), "second document".into(), Some("keep one".into()))
+        }
+        YamlError::Budget { .. }
+        | YamlError::AliasReplayLimitExceeded { .. }
+        | YamlError::AliasReplayStackDepthExceeded { .. }
+        | YamlError::AliasExpansionLimitExceeded { .. } => {
+            ("too many values, too deep a nesting or too many aliases for a configuration".into(), "limit reached here".into(), None)
         }
         other => {
             let full = other.to_string();

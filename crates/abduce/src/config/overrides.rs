@@ -1,19 +1,19 @@
 //! `--set model.nets.0.hidden_features=64`: changes to a file from the command line, merged before anything is checked.
 
-use super::nearest::suggestion;
 use super::node::{self, Entry, Node, Sources, Span, Yaml};
 use crate::error::Problem;
 
 /// Merges one override, written `KEY.KEY=VALUE` with a YAML scalar or flow value, into `root`. A section merges into an existing section
 /// key by key, anything else replaces what was there; numbers in the path count the items of a list from 0.
 pub(crate) fn apply(root: &mut Node, text: &str, sources: &mut Sources) -> Result<(), Problem> {
-    let source = sources.add(format!("--set {text}"), text);
+    let source = sources.add("--set", text);
     let whole = Span { source, start: 0, length: text.len() };
     let Some((path, value)) = text.split_once('=') else {
         return Err(sources.problem(whole, "an override needs a value", "expected KEY.KEY=VALUE").help("for example --set seed=1"));
     };
-    let mut value = node::parse(value, source, sources)?;
-    shift(&mut value, path.len() + 1, text.len());
+    // Spaces in place of the key keep the positions of the value.
+    let padded = format!("{}{value}", " ".repeat(path.len() + 1));
+    let value = node::parse(&padded, source, sources)?;
     let mut target = root;
     let mut start = 0;
     for step in path.split('.') {
@@ -45,10 +45,12 @@ pub(crate) fn apply(root: &mut Node, text: &str, sources: &mut Sources) -> Resul
 }
 
 fn no_such_item(step: &str, span: Span, count: usize, sources: &Sources) -> Problem {
-    let items: Vec<String> = (0..count.min(16)).map(|index| index.to_string()).collect();
-    let known: Vec<&str> = items.iter().map(String::as_str).collect();
-    let problem = sources.problem(span, format!("the list has no item `{step}`"), format!("the list has {count} items"));
-    problem.help(suggestion(step, &known))
+    let problem = sources.problem(span, format!("the list has no item `{step}`"), "no such item");
+    problem.help(match count {
+        0 => "the list is empty".to_string(),
+        1 => "its only item is 0".to_string(),
+        _ => format!("its items are 0 to {}", count - 1),
+    })
 }
 
 /// The value at `key`, created empty where it does not exist.
@@ -68,20 +70,5 @@ fn merge(target: &mut Node, value: Node) {
             }
         }
         (_, replacement) => *target = Node { span: value.span, value: replacement },
-    }
-}
-
-fn shift(node: &mut Node, by: usize, end: usize) {
-    let moved = |span: &mut Span| span.start = (span.start + by).min(end);
-    moved(&mut node.span);
-    match &mut node.value {
-        Yaml::List(items) => items.iter_mut().for_each(|item| shift(item, by, end)),
-        Yaml::Map(entries) => {
-            for entry in entries {
-                moved(&mut entry.span);
-                shift(&mut entry.value, by, end);
-            }
-        }
-        _ => {}
     }
 }

@@ -6,6 +6,7 @@ use super::nets::EmbeddingConfig;
 use super::val::{ValConfig, check_validation};
 use super::{Findings, Section};
 use abduce_inference::prior::PriorSpec;
+use abduce_inference::simulator;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,7 +31,7 @@ pub struct PipelineConfig {
     /// Stored simulations, in place of `simulate`.
     #[serde(default)]
     pub data: Option<DataConfig>,
-    /// The prior p(θ); the task's own where not given.
+    /// The prior p(θ) of stored simulations; a task brings its own.
     #[serde(default)]
     pub prior: Option<PriorSpec>,
     /// What the parameters of the stored simulations were drawn from, where that is not the prior.
@@ -58,10 +59,16 @@ pub struct PipelineConfig {
 }
 
 impl PipelineConfig {
-    /// The training part, with `task_prior` where the file gives no prior.
-    pub fn infer(&self, task_prior: PriorSpec) -> InferConfig {
-        InferConfig {
-            prior: self.prior.clone().unwrap_or(task_prior),
+    /// The prior: the one given, or the task's own. None only where neither is there, which the check of the file refuses.
+    pub fn prior(&self) -> Option<PriorSpec> {
+        let task = || simulator::named(&self.simulate.as_ref()?.task).map(|task| task.prior().spec().clone());
+        self.prior.clone().or_else(task)
+    }
+
+    /// The training part. None only without a prior.
+    pub fn infer(&self) -> Option<InferConfig> {
+        Some(InferConfig {
+            prior: self.prior()?,
             proposal: self.proposal.clone(),
             embedding_net: self.embedding_net.clone(),
             model: self.model.clone(),
@@ -70,7 +77,7 @@ impl PipelineConfig {
             seed: self.seed,
             device: cpu(),
             out_dir: self.out_dir.clone(),
-        }
+        })
     }
 }
 
@@ -78,8 +85,9 @@ impl PipelineConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SimulateConfig {
-    /// The simulator.
-    pub task: Task,
+    /// The simulator; it brings its own prior.
+    #[schemars(extend("enum" = simulator::names(), "x-kind" = "task"))]
+    pub task: String,
     /// Number of training pairs.
     #[schemars(range(min = 2))]
     pub n: usize,
@@ -92,9 +100,6 @@ pub struct SimulateConfig {
     /// Folder for theta.npy and x.npy, inside the run directory.
     #[serde(default = "simulations")]
     pub out: PathBuf,
-    /// Arguments of the simulator, for those that have any.
-    #[serde(default)]
-    pub args: serde_json::Map<String, Value>,
 }
 
 fn test_pairs() -> usize {
@@ -103,27 +108,6 @@ fn test_pairs() -> usize {
 
 fn simulations() -> PathBuf {
     "simulations".into()
-}
-
-/// A built-in simulator with its prior.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(extend("x-kind" = "task"))]
-pub enum Task {
-    /// Two parameters, two data, a posterior with two crescents.
-    TwoMoons,
-    /// Five parameters, eight data: simple likelihood, complex posterior.
-    Slcp,
-    /// Ten parameters, ten data, all normal.
-    GaussianLinear,
-    /// Two parameters, two data from a broad and a narrow normal.
-    GaussianMixture,
-    /// An epidemic: two rates, ten counts of infected people.
-    Sir,
-    /// LtU-ILI's toy: three parameters of a curve with noise.
-    LtuIliToy,
-    /// Masses of galaxy clusters from their Sunyaev–Zeldovich signal.
-    SzCluster,
 }
 
 /// Posterior draws for observations.
@@ -187,7 +171,13 @@ impl Section for PipelineConfig {
                     findings.error("data", "stored simulations do not tell their prior", "add a section `prior`");
                 }
             }
-            (Some(_), None) => {}
+            (Some(_), None) => {
+                for (section, given) in [("prior", self.prior.is_some()), ("proposal", self.proposal.is_some())] {
+                    if given {
+                        findings.error(section, "the task of `simulate` draws from its own prior", &format!("leave `{section}` out"));
+                    }
+                }
+            }
         }
         if let Some(sample) = &self.sample
             && sample.x_file.is_none()
@@ -196,7 +186,7 @@ impl Section for PipelineConfig {
             findings.error("sample", "there is no observation to sample for", "add `x_file` to `sample`");
         }
         check_training(&self.model, &self.train_args, &self.parameters, findings);
-        check_priors(self.prior.as_ref(), self.proposal.as_ref(), self.parameters.len(), findings);
+        check_priors(self.prior().as_ref(), self.proposal.as_ref(), self.parameters.len(), findings);
         check_validation(&self.validate, "validate.", findings);
     }
 }

@@ -5,7 +5,7 @@
 //! `x-ignored` (keys without effect), `x-unavailable-keys`, `x-kind`, `x-unavailable`, `x-names` and `x-substituted` (choices).
 
 use super::Notice;
-use super::nearest::suggestion;
+use super::nearest::{nearest, suggestion};
 use super::node::{Entry, Node, Sources, Span, Yaml};
 use super::support::{self, Classes};
 use crate::error::Problem;
@@ -278,6 +278,10 @@ impl<'a> Reader<'a> {
                 let number = if *value < 0.0 { Value::from(*value as i64) } else { Value::from(*value as u64) };
                 self.in_range(schema, *value, node).then_some(number)
             }
+            Yaml::Float(value) if has("integer") && value.fract() == 0.0 => {
+                self.range_problem("fit into 64 bits", node);
+                None
+            }
             Yaml::Integer(value) if has("number") => self.number(schema, *value as f64, node),
             Yaml::Float(value) if has("number") => self.number(schema, *value, node),
             Yaml::Text(text) if has("number") && self.unbounded && matches!(text.as_str(), "inf" | "-inf" | "+inf") => {
@@ -363,8 +367,8 @@ impl<'a> Reader<'a> {
 
     fn list(&mut self, schema: &'a Value, items: &[Node], node: &Node) -> Option<Value> {
         let count = items.len() as u64;
-        if count < schema["minItems"].as_u64().unwrap_or(0) {
-            self.range_problem(&format!("have at least {} items", schema["minItems"]), node);
+        if items.is_empty() && schema["minItems"].as_u64().is_some_and(|least| least > 0) {
+            self.range_problem("not be empty", node);
             return None;
         }
         if count > schema["maxItems"].as_u64().unwrap_or(u64::MAX) {
@@ -395,7 +399,18 @@ impl<'a> Reader<'a> {
         let tagged = result.keys().next().cloned();
         let properties: Vec<(&'a str, &'a Value)> =
             parts.iter().filter_map(|part| part["properties"].as_object()).flatten().map(|(key, value)| (key.as_str(), value)).collect();
-        let known: Vec<&str> = properties.iter().map(|(key, _)| *key).collect();
+        let mut known: Vec<&str> = properties.iter().map(|(key, _)| *key).collect();
+        known.sort_unstable();
+        let foreign = |entry: &&Entry| {
+            let mut keys = parts.iter().flat_map(|part| pairs(&part["x-unavailable-keys"]));
+            Some(keys.find(|(key, _)| *key == entry.key)?.1)
+        };
+        if let Some((entry, loader)) = entries.iter().find_map(|entry| Some((entry, foreign(&entry)?))) {
+            let message = format!("loader {loader}, which `{}` belongs to, is not available in this version", entry.key);
+            self.report(entry.span, message, "not available", Some("available: StaticNumpyLoader, with x_file and theta_file".into()));
+            return None;
+        }
+        let mut meant: Vec<&str> = Vec::new();
         let mut read: BTreeMap<&str, (&Entry, Option<Value>)> = BTreeMap::new();
         for entry in entries.iter().filter(|entry| tagged.as_ref() != Some(&entry.key)) {
             let property = properties
@@ -403,8 +418,9 @@ impl<'a> Reader<'a> {
                 .find(|(key, _)| *key == entry.key)
                 .or_else(|| properties.iter().find(|(_, property)| strings(&property["x-aliases"]).any(|alias| alias == entry.key)));
             let Some((key, property)) = property else {
-                if let Some((key, value)) = self.extra_key(&parts, entry, &known) {
-                    result.insert(key, value);
+                match self.extra_key(&parts, entry, &known) {
+                    Some((key, value)) => _ = result.insert(key, value),
+                    None => meant.extend(nearest(&entry.key, known.iter().copied())),
                 }
                 continue;
             };
@@ -422,7 +438,8 @@ impl<'a> Reader<'a> {
             read.insert(key, (entry, value));
         }
         for key in parts.iter().flat_map(|part| strings(&part["required"])) {
-            if !read.contains_key(key) && !result.contains_key(key) {
+            // A misspelt key has been reported already.
+            if !read.contains_key(key) && !result.contains_key(key) && !meant.contains(&key) {
                 self.missing(key, anchor);
             }
         }
@@ -432,17 +449,12 @@ impl<'a> Reader<'a> {
         Some(Value::Object(result))
     }
 
-    /// A key that is no property of the section: one that is ignored, unavailable or unknown, or an entry of a free-form map.
+    /// A key that is no property of the section: one that is ignored or unknown, or an entry of a free-form map.
     fn extra_key(&mut self, parts: &[&'a Value], entry: &Entry, known: &[&str]) -> Option<(String, Value)> {
         if let Some((_, reason)) = parts.iter().flat_map(|part| pairs(&part["x-ignored"])).find(|(key, _)| *key == entry.key) {
             let path: Vec<&str> = self.path.iter().map(String::as_str).chain([entry.key.as_str()]).collect();
             let message = format!("`{}` is ignored: {reason}", path.join("."));
             self.notice(entry.span, message);
-            return None;
-        }
-        if let Some((_, owner)) = parts.iter().flat_map(|part| pairs(&part["x-unavailable-keys"])).find(|(key, _)| *key == entry.key) {
-            let message = format!("loader {owner}, which `{}` belongs to, is not available in this version", entry.key);
-            self.report(entry.span, message, "not available", Some("available: StaticNumpyLoader, with x_file and theta_file".into()));
             return None;
         }
         match parts.iter().map(|part| &part["additionalProperties"]).find(|extra| extra.is_object() || **extra == true) {
