@@ -171,16 +171,16 @@ unsafe fn tile<S: Lanes, const R: usize, const V: usize>(row: usize, a: &Left<'_
                 }
             }
         }
-        let a = Left { data: &a.data[row * a.row_stride..], ..*a };
+        let (left, row_stride, depth_stride) = (a.data.as_ptr().wrapping_add(row * a.row_stride), a.row_stride, a.depth_stride);
         if last == LANES {
             for k in 0..panel.depth {
                 let b = load_row::<S, V>(panel.b.add(k * panel.b_stride), LANES);
-                step::<S, R, V>(&mut acc, a.data.as_ptr().add(k * a.depth_stride), a.row_stride, &b);
+                step::<S, R, V>(&mut acc, left.add(k * depth_stride), row_stride, &b);
             }
         } else {
             for k in 0..panel.depth {
                 let b = load_row::<S, V>(panel.b.add(k * panel.b_stride), last);
-                step::<S, R, V>(&mut acc, a.data.as_ptr().add(k * a.depth_stride), a.row_stride, &b);
+                step::<S, R, V>(&mut acc, left.add(k * depth_stride), row_stride, &b);
             }
         }
         for r in 0..R {

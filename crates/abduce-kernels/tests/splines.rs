@@ -125,24 +125,26 @@ fn values_and_inverses_are_those_of_the_formula() {
                 for row in 0..ROWS {
                     let exact = Exact::new(&spline, &row_of(&raw, ROWS, row));
                     let at = f64::from(x[row]);
-                    let near = [-1.0, -0.5, 0.0, 0.5, 1.0].map(|step| exact.forward(at + step * reach));
-                    let within = |what: &str, got: f64, values: [f64; 5], slack: f64| {
-                        let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
+                    let forward_between = |low: f64, high: f64| {
+                        let part = |i: i32| exact.forward(low + (high - low) * f64::from(i) / 32.0);
+                        (0..=32).map(part).collect::<Vec<_>>()
+                    };
+                    let within = |what: &str, got: f32, values: &mut dyn Iterator<Item = f64>, slack: f64| {
+                        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
                         assert!(
-                            (low - slack..=high + slack).contains(&got),
+                            (low - slack..=high + slack).contains(&f64::from(got)),
                             "{bins} bins, spread {spread}, {simd}, row {row}: {what} at {at} is {got}, expected {low} to {high}"
                         );
                     };
-                    within("y", f64::from(y[row]), near.map(|v| v.0), reach);
-                    within("ladj", f64::from(ladj[row]) - 0.5, near.map(|v| v.1), 2e-5);
+                    let near = forward_between(at - reach, at + reach);
+                    within("y", y[row], &mut near.iter().map(|v| v.0), reach);
+                    within("ladj", ladj[row] - 0.5, &mut near.iter().map(|v| v.1), 2e-5);
 
                     let level = f64::from(y[row]);
-                    let near = [-1.0, -0.5, 0.0, 0.5, 1.0].map(|step| exact.inverse(level + step * reach));
-                    within("inverse", f64::from(back[row]), near, reach);
-                    let slopes = near.map(|x| [-reach, reach].map(|d| -exact.forward(x + d).1));
-                    let all = slopes.as_flattened();
-                    let (low, high) = all.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
-                    within("inverse ladj", f64::from(ladj_back[row]), [low, high, low, high, low], 5e-5);
+                    let (low, high) = (exact.inverse(level - reach), exact.inverse(level + reach));
+                    within("inverse", back[row], &mut [low, high].into_iter(), reach);
+                    let near = forward_between(low - reach, high + reach);
+                    within("inverse ladj", ladj_back[row], &mut near.iter().map(|v| -v.1), 5e-5);
                 }
             }
         }
@@ -152,7 +154,7 @@ fn values_and_inverses_are_those_of_the_formula() {
 /// Gradients of gy·y + gl·ladj by x and by every raw parameter against central differences of the f64 formula.
 ///
 /// Points within 1e-5 of a knot or bound have gl = 0: there the gradient of y exists, that of ladj jumps. Per lane ‖Δg‖/‖g‖ ≤ 1e-3 (a lane
-/// in a narrow steep bin amplifies the rounding of its knots), over all lanes ≤ 1e-5.
+/// in a narrow steep bin amplifies the rounding of its knots), over all lanes ≤ 3e-5.
 #[test]
 fn gradients_are_those_of_the_formula() {
     const STEP: f64 = 1e-6;
@@ -201,7 +203,7 @@ fn gradients_are_those_of_the_formula() {
                 );
                 (all_error, all_norm) = (all_error + error, all_norm + norm);
             }
-            assert!(all_error.sqrt() <= 1e-5 * all_norm.sqrt(), "{bins} bins, {simd}: {:.1e}", (all_error / all_norm).sqrt());
+            assert!(all_error.sqrt() <= 3e-5 * all_norm.sqrt(), "{bins} bins, {simd}: {:.1e}", (all_error / all_norm).sqrt());
         }
     }
 }

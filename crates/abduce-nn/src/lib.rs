@@ -19,6 +19,7 @@ pub mod layer;
 pub mod layers;
 pub mod params;
 pub mod step;
+pub mod trainer;
 
 pub use embedding::{ActivationName, EmbeddingSpec};
 pub use evaluate::{Compute, evaluate};

@@ -1,0 +1,449 @@
+//! Epochs: mini-batches, validation, schedules, early stopping with the best weights restored.
+
+use crate::adam::{Adam, AdamConfig};
+use crate::evaluate::Compute;
+use crate::frame::Frame;
+use crate::graph::Graph;
+use crate::params::Layout;
+use crate::step::{CHUNK_ROWS, Step};
+use abduce_data::Seed;
+use abduce_kernels::transpose::features_from_rows;
+use serde::{Deserialize, Serialize};
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+/// How the learning rate changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Schedule {
+    /// It does not.
+    #[default]
+    Constant,
+    /// From the learning rate to zero along half a cosine over this many epochs; then training ends.
+    Cosine {
+        /// Length of the decay.
+        epochs: usize,
+    },
+    /// Whenever early stopping would end the training, the best weights are restored and the rate is multiplied by `factor`; after `drops`
+    /// drops, training ends.
+    Plateau {
+        /// Factor of one drop.
+        factor: f32,
+        /// Number of drops.
+        drops: usize,
+    },
+}
+
+/// How a network is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Rows per mini-batch.
+    pub batch_size: usize,
+    /// Learning rate of Adam.
+    pub learning_rate: f32,
+    /// Its course.
+    pub schedule: Schedule,
+    /// Epochs without improvement on the validation rows after which training ends.
+    pub stop_after_epochs: usize,
+    /// Most epochs.
+    pub max_epochs: Option<usize>,
+    /// The optimiser.
+    pub adam: AdamConfig,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            batch_size: 50,
+            learning_rate: 5e-4,
+            schedule: Schedule::Constant,
+            stop_after_epochs: 20,
+            max_epochs: None,
+            adam: AdamConfig::default(),
+        }
+    }
+}
+
+/// One mini-batch, ready for the network: a row-major table per input of the graph, and a weight per row (empty: all 1).
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// Tables, in the order of the graph's inputs.
+    pub inputs: Vec<Vec<f32>>,
+    /// Weights of the rows.
+    pub weights: Vec<f32>,
+}
+
+/// Where mini-batches come from. What epoch `e` hands out must depend on the source and on `e` alone.
+pub trait RowSource {
+    /// Why rows can't be had.
+    type Error;
+
+    /// Starts the pass of this epoch.
+    fn start(&mut self, epoch: u64);
+
+    /// Replaces the rows by the next batch and returns how many there are; 0 ends the pass.
+    ///
+    /// # Errors
+    /// Whatever keeps the source from reading.
+    fn next(&mut self, rows: &mut Rows) -> Result<usize, Self::Error>;
+}
+
+/// What one epoch came to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Mean training score (the network's output; a log-density) while the weights were changing.
+    pub train: f64,
+    /// Mean validation score after the epoch.
+    pub validation: f64,
+    /// Learning rate used.
+    pub learning_rate: f32,
+    /// Steps left out because their gradient was not finite.
+    pub skipped_steps: usize,
+}
+
+/// Everything that a training run needs to go on: the checkpoint.
+#[derive(Clone, Debug)]
+pub struct TrainState {
+    /// Current weights.
+    pub params: Vec<f32>,
+    /// Weights of the best epoch so far.
+    pub best: Vec<f32>,
+    /// First and second moments of Adam.
+    pub moments: (Vec<f32>, Vec<f32>),
+    /// The rest.
+    pub progress: Progress,
+}
+
+/// The small part of a [`TrainState`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Finished epochs.
+    pub history: Vec<EpochRecord>,
+    /// Index of the best epoch.
+    pub best_epoch: Option<usize>,
+    /// Epochs since the best, or since the last drop of the learning rate.
+    pub stalled: usize,
+    /// Drops of the learning rate so far.
+    pub drops: usize,
+    /// Optimiser steps so far.
+    pub steps: u64,
+}
+
+impl Progress {
+    /// Validation score of the best epoch.
+    pub fn best_validation(&self) -> Option<f64> {
+        self.best_epoch.map(|e| self.history[e].validation)
+    }
+}
+
+/// Why training failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError<E> {
+    /// Rows could not be read.
+    #[error(transparent)]
+    Source(E),
+    /// No step of an epoch had a finite gradient, or the validation score is not a number.
+    #[error("training diverged in epoch {epoch}: {what}; lower the learning rate or look for extreme values in the data")]
+    Diverged {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// What was not finite.
+        what: &'static str,
+    },
+    /// A set of rows is empty.
+    #[error("there is no {0} row")]
+    Empty(&'static str),
+}
+
+impl TrainState {
+    /// The start of a run.
+    pub fn new(layout: &Layout, seed: Seed) -> Self {
+        let params = layout.initialise(seed);
+        let zeros = vec![0.0; params.len()];
+        Self { best: params.clone(), params, moments: (zeros.clone(), zeros), progress: Progress::default() }
+    }
+}
+
+/// How training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By its stopping rule.
+    Finished,
+    /// The observer asked to stop; the state can be resumed.
+    Interrupted,
+}
+
+/// Maximises the mean weighted output of `graph` (one feature: a log-density) over the training rows.
+///
+/// `observe` sees the state after each epoch: progress, checkpoints, and stopping early. On return `state.best` holds the weights of the
+/// epoch with the best validation score.
+///
+/// # Errors
+/// Reading fails, a set is empty, or numbers stop being finite.
+pub fn train<S: RowSource>(
+    graph: &Arc<Graph>,
+    layout: &Layout,
+    compute: &Compute,
+    config: &TrainConfig,
+    (training, validation): (&mut S, &mut S),
+    state: &mut TrainState,
+    mut observe: impl FnMut(&TrainState) -> ControlFlow<()>,
+) -> Result<Ending, TrainError<S::Error>> {
+    let mut step = Step::new(graph, layout.len(), layout.gradient_mask(), compute.simd, &compute.threads);
+    let (m, v) = std::mem::take(&mut state.moments);
+    let mut adam = Adam::resume(config.adam, m, v, state.progress.steps);
+    let mut scorer = Scorer::new(graph, compute);
+    let mut rows = Rows::default();
+    let ending = loop {
+        let epoch = state.progress.history.len();
+        let Some(rate) = learning_rate(config, &state.progress) else { break Ending::Finished };
+        training.start(epoch as u64);
+        let (mut total, mut weight, mut steps, mut skipped) = (0.0, 0.0, 0, 0);
+        loop {
+            let n = training.next(&mut rows).map_err(TrainError::Source)?;
+            if n == 0 {
+                break;
+            }
+            let (loss, norm) = step.fused(
+                &state.params,
+                n,
+                |range, frame| fill(&rows, range, frame),
+                |range, frame| seed_gradient(&rows, n, range, frame),
+            );
+            if norm.is_finite() && loss.is_finite() {
+                adam.step(compute.simd, &compute.threads, rate, &mut state.params, step.gradient(), norm);
+                total -= loss * n as f64;
+                weight += n as f64;
+            } else {
+                skipped += 1;
+            }
+            steps += 1;
+        }
+        if steps == 0 {
+            return Err(TrainError::Empty("training"));
+        }
+        if skipped == steps {
+            return Err(TrainError::Diverged { epoch: epoch + 1, what: "no gradient was finite" });
+        }
+        validation.start(0);
+        let score = scorer.mean(&state.params, validation, &mut rows)?;
+        if score.is_nan() {
+            return Err(TrainError::Diverged { epoch: epoch + 1, what: "the validation score is not a number" });
+        }
+        state.progress.history.push(EpochRecord { train: total / weight, validation: score, learning_rate: rate, skipped_steps: skipped });
+        if state.progress.best_validation().is_none_or(|best| score > best) {
+            state.progress.best_epoch = Some(epoch);
+            state.progress.stalled = 0;
+            state.best.copy_from_slice(&state.params);
+        } else {
+            state.progress.stalled += 1;
+        }
+        if let Schedule::Plateau { drops, .. } = config.schedule
+            && state.progress.stalled >= config.stop_after_epochs
+            && state.progress.drops < drops
+        {
+            state.progress.drops += 1;
+            state.progress.stalled = 0;
+            state.params.copy_from_slice(&state.best);
+        }
+        let (m, v, steps) = adam.state();
+        state.progress.steps = steps;
+        for (kept, moment) in [(&mut state.moments.0, m), (&mut state.moments.1, v)] {
+            kept.clear();
+            kept.extend_from_slice(moment);
+        }
+        if observe(state).is_break() && learning_rate(config, &state.progress).is_some() {
+            break Ending::Interrupted;
+        }
+    };
+    Ok(ending)
+}
+
+/// The next epoch's learning rate; `None` when training is over.
+fn learning_rate(config: &TrainConfig, progress: &Progress) -> Option<f32> {
+    let epoch = progress.history.len();
+    if progress.stalled >= config.stop_after_epochs || config.max_epochs.is_some_and(|max| epoch >= max) {
+        return None;
+    }
+    match config.schedule {
+        Schedule::Constant => Some(config.learning_rate),
+        Schedule::Cosine { epochs } => {
+            (epoch < epochs).then(|| config.learning_rate * 0.5 * (1.0 + (std::f32::consts::PI * epoch as f32 / epochs as f32).cos()))
+        }
+        Schedule::Plateau { factor, .. } => Some(config.learning_rate * factor.powi(progress.drops as i32)),
+    }
+}
+
+fn fill(rows: &Rows, range: Range<usize>, frame: &mut Frame) {
+    let lanes = frame.lanes();
+    for (i, table) in rows.inputs.iter().enumerate() {
+        let input = frame.input_mut(i);
+        let width = input.len() / lanes;
+        features_from_rows(&table[range.start * width..], range.len(), width, input, lanes);
+    }
+}
+
+/// Writes the gradient of -(1/n) Σ w·output and returns this chunk's part of it.
+fn seed_gradient(rows: &Rows, n: usize, range: Range<usize>, frame: &mut Frame) -> f64 {
+    let weight = |r: usize| rows.weights.get(r).copied().unwrap_or(1.0);
+    let score: f64 = frame.output(0).iter().zip(range.clone()).map(|(&s, r)| f64::from(s) * f64::from(weight(r))).sum();
+    let gradient = frame.output_gradient_mut(0);
+    gradient.fill(0.0);
+    gradient.iter_mut().zip(range).for_each(|(g, r)| *g = -weight(r) / n as f32);
+    -score / n as f64
+}
+
+/// The mean weighted output over a pass of a source, in chunks over threads.
+struct Scorer {
+    compute: Compute,
+    frames: Vec<(Frame, f64, f64)>,
+    graph: Arc<Graph>,
+}
+
+impl Scorer {
+    fn new(graph: &Arc<Graph>, compute: &Compute) -> Self {
+        Self { compute: compute.clone(), frames: Vec::new(), graph: Arc::clone(graph) }
+    }
+
+    fn mean<S: RowSource>(&mut self, params: &[f32], source: &mut S, rows: &mut Rows) -> Result<f64, TrainError<S::Error>> {
+        let (mut total, mut weight) = (0.0, 0.0);
+        loop {
+            let n = source.next(rows).map_err(TrainError::Source)?;
+            if n == 0 {
+                break;
+            }
+            let chunks = n.div_ceil(CHUNK_ROWS);
+            while self.frames.len() < chunks {
+                self.frames.push((Frame::new(&self.graph, crate::Purpose::Evaluate, CHUNK_ROWS), 0.0, 0.0));
+            }
+            let (rows, simd) = (&*rows, self.compute.simd);
+            self.compute.threads.for_each(&mut self.frames[..chunks], |c, (frame, total, weight)| {
+                let range = c * CHUNK_ROWS..((c + 1) * CHUNK_ROWS).min(n);
+                frame.begin(range.len());
+                fill(rows, range.clone(), frame);
+                frame.forward(simd, params);
+                (*total, *weight) = (0.0, 0.0);
+                for (&score, r) in frame.output(0).iter().zip(range) {
+                    let w = f64::from(rows.weights.get(r).copied().unwrap_or(1.0));
+                    *total += w * f64::from(score);
+                    *weight += w;
+                }
+            });
+            for (_, t, w) in &self.frames[..chunks] {
+                total += t;
+                weight += w;
+            }
+        }
+        if weight == 0.0 { Err(TrainError::Empty("validation")) } else { Ok(total / weight) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::{Backward, Forward, Layer};
+    use crate::layers::Linear;
+    use crate::{GraphBuilder, Value};
+
+    /// -(y - prediction)²: least squares as a score.
+    #[derive(Debug)]
+    struct NegativeSquare;
+
+    impl Layer for NegativeSquare {
+        fn output_features(&self, _inputs: &[usize]) -> Vec<usize> {
+            vec![1]
+        }
+        fn forward(&self, at: &mut Forward<'_>) {
+            let (y, p) = (at.inputs.get(0), at.inputs.get(1));
+            for l in 0..at.lanes {
+                at.outputs[0][l] = -(y[l] - p[l]).powi(2);
+            }
+        }
+        fn backward(&self, at: &mut Backward<'_>) {
+            let (y, p, g) = (at.inputs.get(0), at.inputs.get(1), at.grad_outputs.get(0));
+            if let Some(slot) = &mut at.grad_inputs[1] {
+                for l in 0..at.lanes {
+                    slot.data[l] = 2.0 * (y[l] - p[l]) * g[l];
+                }
+            }
+        }
+    }
+
+    struct Line {
+        seed: u64,
+        left: usize,
+        epoch: u64,
+    }
+
+    impl RowSource for Line {
+        type Error = std::convert::Infallible;
+        fn start(&mut self, epoch: u64) {
+            (self.left, self.epoch) = (5, epoch);
+        }
+        fn next(&mut self, rows: &mut Rows) -> Result<usize, Self::Error> {
+            if self.left == 0 {
+                return Ok(0);
+            }
+            self.left -= 1;
+            let mut rng = Seed(self.seed).stream("line", self.epoch * 8 + self.left as u64);
+            let x: Vec<f32> = (0..100).map(|_| rng.normal() as f32).collect();
+            rows.inputs = vec![x.iter().map(|x| 2.0 * x - 1.0).collect(), x];
+            Ok(100)
+        }
+    }
+
+    fn model() -> (Layout, Arc<Graph>) {
+        let mut layout = Layout::new();
+        let mut g = GraphBuilder::new(&mut layout);
+        let (y, x): (Value, Value) = (g.input(1), g.input(1));
+        let p = Linear::apply(&mut g, "line", &[x], 1);
+        let score = g.apply(NegativeSquare, &[y, p]);
+        let graph = Arc::new(g.finish(&[score]));
+        (layout, graph)
+    }
+
+    fn run(threads: usize, interrupt: Option<usize>) -> TrainState {
+        let (layout, graph) = model();
+        let compute = Compute::with_threads(threads);
+        let config = TrainConfig {
+            learning_rate: 0.05,
+            stop_after_epochs: 5,
+            max_epochs: Some(60),
+            schedule: Schedule::Plateau { factor: 0.1, drops: 1 },
+            ..TrainConfig::default()
+        };
+        let mut state = TrainState::new(&layout, Seed(4));
+        let source = |seed| Line { seed, left: 0, epoch: 0 };
+        if let Some(at) = interrupt {
+            let stop = |s: &TrainState| if s.progress.history.len() == at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            let ending = train(&graph, &layout, &compute, &config, (&mut source(1), &mut source(2)), &mut state, stop);
+            assert_eq!(ending.ok(), Some(Ending::Interrupted));
+        }
+        let go_on = |_: &TrainState| ControlFlow::Continue(());
+        let ending = train(&graph, &layout, &compute, &config, (&mut source(1), &mut source(2)), &mut state, go_on);
+        assert_eq!(ending.ok(), Some(Ending::Finished));
+        state
+    }
+
+    #[test]
+    fn a_line_is_learned_and_the_best_weights_are_kept() {
+        let state = run(1, None);
+        assert!((state.best[0] - 2.0).abs() < 1e-3 && (state.best[1] + 1.0).abs() < 1e-3, "{:?}", state.best);
+        let history = &state.progress.history;
+        let best = history.iter().map(|e| e.validation).fold(f64::NEG_INFINITY, f64::max);
+        assert_eq!(state.progress.best_validation(), Some(best));
+    }
+
+    #[test]
+    fn threads_and_interruptions_leave_the_bytes_alone() {
+        let reference = run(1, None);
+        for (threads, interrupt) in [(2, None), (3, Some(7)), (1, Some(1))] {
+            let other = run(threads, interrupt);
+            assert_eq!(other.best, reference.best);
+            assert_eq!(other.params, reference.params);
+            assert_eq!(other.progress, reference.progress);
+        }
+    }
+}
