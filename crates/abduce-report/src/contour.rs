@@ -93,10 +93,10 @@ impl Field {
         let width = self.x.len();
         let node = edge / 2;
         let (i, j) = (node % width, node / width);
-        let other = if edge % 2 == 0 { node + 1 } else { node + width };
+        let other = if edge.is_multiple_of(2) { node + 1 } else { node + width };
         let (a, b) = (self.values[node], self.values[other]);
         let t = ((level - a) / (b - a)).clamp(0.0, 1.0);
-        if edge % 2 == 0 {
+        if edge.is_multiple_of(2) {
             [self.x[i] + t * (self.x[i + 1] - self.x[i]), self.y[j]]
         } else {
             [self.x[i], self.y[j] + t * (self.y[j + 1] - self.y[j])]

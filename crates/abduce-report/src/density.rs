@@ -11,7 +11,7 @@ const BINS_2D: usize = 128;
 /// Multiples of the normal rule that are tried, largest first.
 const MULTIPLES: [f64; 12] = [1.2, 1.0, 0.8, 0.62, 0.48, 0.36, 0.27, 0.2, 0.14, 0.1, 0.07, 0.05];
 /// Cross-validation is noisy: among multiples whose score is this close to the best, the smoothest is taken.
-const TOLERANCE: f64 = 0.01;
+const TOLERANCE: f64 = 0.02;
 /// The Gaussian is cut at this many widths, where it has fallen to 3e-4 of its peak.
 const REACH: f64 = 4.0;
 
@@ -29,7 +29,9 @@ impl Support {
         // The spread without the outermost samples: a stray draw at 1e6 must not set the scale.
         let core: Vec<f64> = sorted.iter().copied().filter(|v| (low..=high).contains(v)).collect();
         let mean = core.iter().sum::<f64>() / core.len() as f64;
-        let sigma = (core.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / core.len() as f64).sqrt();
+        // In units of the range, whose square cannot overflow.
+        let unit = if high > low { high - low } else { 1.0 };
+        let sigma = unit * (core.iter().map(|v| ((v - mean) / unit).powi(2)).sum::<f64>() / core.len() as f64).sqrt();
         let margin = if sigma > 0.0 { 0.6 * sigma } else { 0.05 * mean.abs().max(1e-3) };
         let mut range = [low - margin, high + margin];
         if let Some(limits) = limits {
@@ -89,7 +91,7 @@ pub(crate) fn smooth(values: &[f64], support: Support) -> Curve {
     Curve { x: support.centres(BINS_1D), density }
 }
 
-/// Density at the centres of a grid of bins, `values[j * x.len() + i]` at `(x[i], y[j])`.
+/// Fraction of the samples in each bin of a grid, `values[j * x.len() + i]` at `(x[i], y[j])`.
 pub(crate) struct Surface {
     pub(crate) x_range: [f64; 2],
     pub(crate) y_range: [f64; 2],
@@ -110,7 +112,7 @@ pub(crate) fn smooth_pair(x: &[f64], y: &[f64], x_support: Support, y_support: S
     let (bins_x, bins_y) = (x_support.sigma * scott / width_x, y_support.sigma * scott / width_y);
     let values = cross_validated(
         &counts,
-        width_x * width_y,
+        1.0,
         |multiple| {
             let rows = convolve(&counts, BINS_2D, Along::Row, multiple * bins_x);
             convolve(&rows, BINS_2D, Along::Column, multiple * bins_y)
@@ -148,7 +150,7 @@ impl Surface {
     }
 }
 
-/// Among the multiples, the smoothest whose score is as good as the best, as a density.
+/// Among the multiples, the smoothest whose score is as good as the best, as the fraction of samples per bin over `cell`.
 ///
 /// CV(h) = ∫ f̂² − 2/n Σᵢ f̂₋ᵢ(xᵢ), with f̂₋ᵢ = (n f̂ − K(0))/(n − 1); its expectation is the integrated squared error up to a constant.
 fn cross_validated(counts: &[f64], cell: f64, convolved: impl Fn(f64) -> Vec<f64>, peak: impl Fn(f64) -> f64) -> Vec<f64> {

@@ -81,7 +81,9 @@ impl Panel {
         let x = Span::new(ranges.x, [rect.left, rect.right()], x_axis.scale);
         let y = Span::new(ranges.y, [rect.bottom(), rect.top], y_axis.scale);
         let x_ticks = x.ticks(((rect.width / 58.0) as usize).clamp(2, 9), |text| fonts.width(&Label::parse(text), TICK_SIZE));
-        let y_ticks = y.ticks(((rect.height / 34.0) as usize).clamp(2, 9), |_| TICK_SIZE - 2.0);
+        // Axes that cover the same values, as for a comparison of two measurements, are marked at the same values.
+        let same = ranges.x == ranges.y && x_axis.scale == y_axis.scale;
+        let y_ticks = if same { x_ticks.clone() } else { y.ticks(((rect.height / 34.0) as usize).clamp(2, 9), |_| TICK_SIZE - 2.0) };
         Self { rect, x, y, x_ticks, y_ticks }
     }
 
@@ -226,13 +228,14 @@ impl Panel {
                 bars.push(Line::open(vec![self.at(*x, y - errors.below[index]), self.at(*x, y + errors.above[index])]));
             }
         }
-        let paint = ink.thin((0.5 - 0.22 * crowd).max(0.12));
+        let paint = ink.thin((0.5 - 0.3 * crowd).max(0.08));
         let mut marks = Vec::new();
         if !bars.is_empty() {
             marks.push(Mark::Path { lines: bars, fill: None, stroke: Some(Stroke { paint, width: 1.0, dash: Dash::Solid }) });
         }
         let centres = x.iter().zip(y).map(|(x, y)| self.at(*x, *y)).collect();
-        marks.push(Mark::Dots { centres, radius: (2.5 - 0.8 * crowd).max(1.1), paint: ink.thin((0.9 - 0.15 * crowd).max(0.5)) });
+        let radius = if x.len() < 10 { 3.6 } else { (2.5 - 0.8 * crowd).max(1.1) };
+        marks.push(Mark::Dots { centres, radius, paint: ink.thin((0.9 - 0.15 * crowd).max(0.5)) });
         marks
     }
 }

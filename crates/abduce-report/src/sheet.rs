@@ -6,7 +6,7 @@ use crate::draw::{Anchor, Drawing, Mark, Point, Rect, Stroke};
 use crate::error::FigureError;
 use crate::label::Label;
 use crate::panel::{BAND_OPACITY, FILL_OPACITY, IDENTITY, LABEL_SIZE, Panel, TICK_LENGTH, TICK_SIZE, crisp, solid};
-use crate::plot::{Layer, Plot};
+use crate::plot::{Layer, Plot, Tone};
 
 const MARGIN: f64 = 14.0;
 const TITLE_SIZE: f64 = 15.0;
@@ -132,6 +132,12 @@ fn legend(plots: &[Plot], left: f64, right: f64, top: f64, fonts: &Fonts, marks:
     if entries.is_empty() {
         return top + 2.0;
     }
+    entries.sort_by_key(|(_, layer)| match layer {
+        Layer::Line { .. } | Layer::Points { .. } | Layer::Histogram { .. } => 0,
+        Layer::Band { .. } => 1,
+        Layer::Identity { .. } | Layer::Vertical { .. } | Layer::Horizontal { .. } => 2,
+    });
+    let mut bands: Vec<Tone> = Vec::new();
     let (mut x, mut y) = (left, top + LEGEND_ROW / 2.0);
     for (name, layer) in entries {
         let (label, size) = fonts.fit(&Label::parse(name), SMALL_SIZE, right - left - KEY_WIDTH);
@@ -139,15 +145,21 @@ fn legend(plots: &[Plot], left: f64, right: f64, top: f64, fonts: &Fonts, marks:
         if x > left && x + length - 18.0 > right {
             (x, y) = (left, y + LEGEND_ROW);
         }
-        marks.extend(key(layer, [x, y]));
+        // Bands of one colour lie over each other, so each further one looks darker; its key does too.
+        let mut depth = 1;
+        if let Layer::Band { tone, .. } = layer {
+            bands.push(*tone);
+            depth = bands.iter().filter(|other| *other == tone).count() as i32;
+        }
+        marks.extend(key(layer, [x, y], depth));
         marks.push(Mark::text(label, [x + KEY_WIDTH, y + 0.36 * size], size, Anchor::Start, Ink::Text));
         x += length;
     }
     y + LEGEND_ROW / 2.0 + 4.0
 }
 
-/// The key of a layer in a box of 18 × 10 pixels around a height.
-fn key(layer: &Layer, [x, y]: Point) -> Vec<Mark> {
+/// The key of a layer in a box of 18 × 10 pixels around a height; `depth` bands of its colour lie over each other.
+fn key(layer: &Layer, [x, y]: Point, depth: i32) -> Vec<Mark> {
     let line = |stroke: Stroke| Mark::stroke(vec![[x, y], [x + 18.0, y]], stroke);
     let area = Rect { left: x, top: y - 5.0, width: 18.0, height: 10.0 }.corners();
     match layer {
@@ -159,7 +171,7 @@ fn key(layer: &Layer, [x, y]: Point) -> Vec<Mark> {
             }
             marks
         }
-        Layer::Band { tone, .. } => vec![Mark::fill(area, tone.ink().thin(1.6 * BAND_OPACITY))],
+        Layer::Band { tone, .. } => vec![Mark::fill(area, tone.ink().thin(1.0 - (1.0 - BAND_OPACITY).powi(depth)))],
         Layer::Histogram { tone, .. } => {
             vec![Mark::Path {
                 lines: vec![crate::draw::Line::closed(area)],

@@ -76,9 +76,11 @@ pub(crate) fn logarithmic(low: f64, high: f64, most: usize) -> Ticks {
             exponent: 0,
         };
     }
-    for factors in [&[1.0, 2.0, 3.0, 4.0, 6.0, 8.0][..], &[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]] {
+    let candidates: [(&[f64], usize); 5] =
+        [(&[1.0, 2.0, 5.0], 3), (&[1.0, 2.0, 3.0, 4.0, 6.0, 8.0], 3), (&[1.0, 2.0, 5.0], 2), (&[1.0, 3.0], 2), (&[1.0], 2)];
+    for (factors, fewest) in candidates {
         let ticks = multiples(factors);
-        if (2..=most.max(2)).contains(&ticks.len()) {
+        if (fewest..=most.max(2)).contains(&ticks.len()) {
             return Ticks {
                 values: ticks.iter().map(|(value, _, _)| *value).collect(),
                 labels: ticks.iter().map(|(_, factor, e)| power_label(*factor, *e)).collect(),

@@ -135,7 +135,7 @@ pub(crate) enum Mark {
     /// A label whose baseline is anchored at a point.
     Text { label: Label, at: Point, size: f64, anchor: Anchor, turn: Turn, ink: Ink },
     /// Marks cut to a window.
-    Window { window: Rect, marks: Vec<Mark> },
+    Window { window: Rect, marks: Vec<Self> },
 }
 
 impl Mark {

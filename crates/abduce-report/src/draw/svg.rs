@@ -33,7 +33,7 @@ pub(crate) fn inline(drawing: &Drawing, fonts: &Fonts, title: &str, description:
     let svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" style=\"max-width:{width}px\" role=\"img\" \
          aria-label=\"{}\" font-family=\"{FAMILIES}\">\n",
-        escape(&if description.is_empty() { title.to_owned() } else { format!("{title}. {description}") }),
+        escape(&[title, description].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(". ")),
     );
     finish(svg, fonts, drawing)
 }

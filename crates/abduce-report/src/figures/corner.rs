@@ -18,7 +18,7 @@ const FRACTIONS: [f64; 2] = [0.95, 0.68];
 const FEWEST_DRAWS: usize = 20;
 const GAP: f64 = 10.0;
 const MARGIN: f64 = 14.0;
-const LINE: f64 = 16.0;
+const LINE: f64 = 18.0;
 
 /// Draws of one posterior.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,16 +41,16 @@ pub enum CornerView {
 
 /// A corner plot of one or several posteriors over the same parameters.
 ///
-/// Off the diagonal, filled contours enclose 68 % and 95 % of the draws. On it, densities are scaled to the same height and the central 68 %
-/// are shaded; with one or two posteriors the median and the distances to the 16 % and 84 % quantiles stand above. True values are red.
-/// Densities end at the prior's limits where these are given.
+/// Off the diagonal, filled contours enclose 68 % and 95 % of the draws. On it, densities are scaled to the same height, and the central 68 %
+/// of a single posterior are shaded; with one or two posteriors, median and distances to the 16 % and 84 % quantiles stand above. True values
+/// are red. Densities end at the prior's limits where these are given.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Corner {
     /// Title.
     pub title: String,
     /// The d parameters, in the notation of [`Label`].
     pub labels: Vec<String>,
-    /// The posteriors, drawn in their order.
+    /// The posteriors; the first is drawn on top.
     pub posteriors: Vec<CornerPosterior>,
     /// True values, d of them.
     pub truth: Option<Vec<f64>>,
@@ -213,7 +213,7 @@ impl Corner {
 
     fn diagonal(&self, columns: &[Columns], parameter: usize, panel: &Panel) -> Vec<Mark> {
         let mut marks = Vec::new();
-        for (index, posterior) in columns.iter().enumerate() {
+        for (index, posterior) in columns.iter().enumerate().rev() {
             let (values, support) = (&posterior.values[parameter], posterior.supports[parameter]);
             let curve = smooth(values, support);
             let highest = curve.density.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
@@ -230,7 +230,11 @@ impl Corner {
             );
             core.push(along(central[1], 0.0));
             let ink = Ink::Series(index);
-            marks.push(Mark::fill(core, ink.thin(if columns.len() > 1 { 0.22 } else { 0.3 })));
+            if columns.len() == 1 {
+                marks.push(Mark::fill(core, ink.thin(0.3)));
+            } else {
+                marks.push(Mark::fill(outline.clone(), ink.thin(0.1)));
+            }
             marks.push(Mark::stroke(outline, Stroke { paint: ink.solid(), width: 1.6, dash: Dash::of_series(index) }));
         }
         if let Some(truth) = &self.truth {
@@ -241,18 +245,24 @@ impl Corner {
     }
 
     fn pair(&self, columns: &[Columns], row: usize, column: usize, panel: &Panel) -> Vec<Mark> {
-        let mut marks = Vec::new();
-        for (index, posterior) in columns.iter().enumerate() {
+        let (mut marks, mut outlines) = (Vec::new(), Vec::new());
+        // The first posterior lies on top; a veil of paper under each keeps its colour from mixing with those below.
+        for (index, posterior) in columns.iter().enumerate().rev() {
             let (x, y) = (&posterior.values[column], &posterior.values[row]);
             let surface = smooth_pair(x, y, posterior.supports[column], posterior.supports[row]);
             let ink = Ink::Series(index);
-            for level in surface.enclosing_levels(x, y, &FRACTIONS) {
-                let lines =
-                    rings(&surface, level).into_iter().map(|ring| Line::closed(ring.into_iter().map(|[x, y]| panel.at(x, y)).collect()));
+            for (depth, level) in surface.enclosing_levels(x, y, &FRACTIONS).into_iter().enumerate() {
+                let line = |ring: Vec<Point>| Line::closed(ring.into_iter().map(|[x, y]| panel.at(x, y)).collect());
+                let lines: Vec<Line> = rings(&surface, level).into_iter().map(line).collect();
+                if depth == 0 && index + 1 < columns.len() {
+                    marks.push(Mark::Path { lines: lines.clone(), fill: Some(Ink::Paper.thin(0.65)), stroke: None });
+                }
                 let stroke = Stroke { paint: ink.solid(), width: 1.2, dash: Dash::of_series(index) };
-                marks.push(Mark::Path { lines: lines.collect(), fill: Some(ink.thin(0.26)), stroke: Some(stroke) });
+                marks.push(Mark::Path { lines: lines.clone(), fill: Some(ink.thin(0.26)), stroke: None });
+                outlines.push(Mark::Path { lines, fill: None, stroke: Some(stroke) });
             }
         }
+        marks.extend(outlines);
         if let Some(truth) = &self.truth {
             let [x, y] = panel.at(truth[column], truth[row]);
             let rect = panel.rect;
@@ -403,7 +413,8 @@ fn interval_numbers(sorted: &[f64]) -> ([String; 3], i32) {
     let [low, median, high] = [0.16, 0.5, 0.84].map(|p| quantile(sorted, p));
     let (above, below) = (high - median, median - low);
     let largest = median.abs().max(above).max(below);
-    let exponent = if largest > 0.0 && !(1e-3..1e5).contains(&largest) { largest.log10().floor() as i32 } else { 0 };
+    let written_out = (1e-3..1e5).contains(&largest) && above.min(below) < 1e3;
+    let exponent = if largest > 0.0 && !written_out { largest.log10().floor() as i32 } else { 0 };
     let unit = 10_f64.powi(exponent);
     let smaller = above.min(below) / unit;
     let decimals = if smaller > 0.0 { (1 - smaller.log10().floor() as i32).clamp(0, 8) as usize } else { 2 };
@@ -413,7 +424,10 @@ fn interval_numbers(sorted: &[f64]) -> ([String; 3], i32) {
 fn interval(sorted: &[f64]) -> Label {
     let ([median, above, below], exponent) = interval_numbers(sorted);
     let label = Label::with_interval(&median, &above, &below);
-    if exponent == 0 { label } else { label.then(Label::parse(&format!("$\\times10^{{{exponent}}}$"))) }
+    if exponent == 0 {
+        return label;
+    }
+    Label::text("(").then(label).then(Label::text(")")).then(Label::parse(&format!("$\\times10^{{{exponent}}}$")))
 }
 
 fn spoken_interval(sorted: &[f64]) -> String {

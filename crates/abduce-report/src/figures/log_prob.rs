@@ -52,9 +52,17 @@ impl LogProbHistogram {
             layers.push(Layer::Vertical { name: Some("mean of the prior".to_owned()), x: prior, tone: Tone::Truth, dash: Dash::Dashed });
         }
         let plot = Plot { x: Axis::linear(r"\log q(\theta|x)"), y: Axis::linear("pairs"), layers, ..Plot::default() };
+        let mut subtitle = remarks(&self.remarks);
+        if sorted[0] < lowest {
+            subtitle.push_str(if subtitle.is_empty() {
+                "first bin: and all lower values"
+            } else {
+                "  ·  first bin: and all lower values"
+            });
+        }
         let sheet = Sheet {
             title: self.title.clone(),
-            subtitle: remarks(&self.remarks),
+            subtitle,
             per_row: 1,
             panel_width: 520.0,
             row_heights: vec![260.0],

@@ -34,8 +34,17 @@ impl Remark {
     }
 }
 
+/// Without the zeros that end the decimals: `0.420` as `0.42`, `3.20×10⁻⁹` as `3.2×10⁻⁹`.
+fn shortest(number: &str) -> String {
+    let (mantissa, power) = number.split_at(number.find('×').unwrap_or(number.len()));
+    if !mantissa.contains('.') {
+        return number.to_owned();
+    }
+    format!("{}{power}", mantissa.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// `R² = 0.97  ·  z = 1.02`. Names may be mathematics, so each is wrapped where it asks for it.
 fn remarks(remarks: &[Remark]) -> String {
-    let one = |remark: &Remark| format!("{} = {}", remark.name, significant(remark.value, 3));
+    let one = |remark: &Remark| format!("{} = {}", remark.name, shortest(&significant(remark.value, 3)));
     remarks.iter().map(one).collect::<Vec<_>>().join("  ·  ")
 }

@@ -134,7 +134,7 @@ pub enum Block {
         /// The line that is always shown.
         summary: String,
         /// What it hides.
-        blocks: Vec<Block>,
+        blocks: Vec<Self>,
     },
 }
 

@@ -17,8 +17,8 @@ pub(super) fn page(report: &Report) -> Result<String, FigureError> {
     let fonts = Fonts::embedded()?;
     let title = Label::parse(&report.title);
     let mut html = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n\
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\"/>\n<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>{}</title>\n\
          <style>\n{STYLE}@media screen and (prefers-color-scheme:dark){{{}}}\n</style>\n</head>\n<body>\n<header class=\"top\">\n<h1>{}</h1>\n",
         escape(&title.plain()),
         dark_rules(),
@@ -64,7 +64,7 @@ pub(super) fn page(report: &Report) -> Result<String, FigureError> {
 /// Escaped text with `` `code` `` and `$mathematics$`.
 fn prose(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         // An unpaired backtick is a character.
         return mathematics(text);
     }

@@ -54,6 +54,18 @@ impl Label {
         Self { runs: parse::runs(source) }
     }
 
+    /// A label as part of a sentence in a report, where mathematics stands between `$`.
+    pub fn in_prose(source: &str) -> String {
+        if source.contains('$') {
+            return source.to_owned();
+        }
+        match parse::symbol(source) {
+            Some(symbol) => format!("${symbol}$"),
+            None if parse::is_mathematics(source) => format!("${source}$"),
+            None => source.to_owned(),
+        }
+    }
+
     /// Text that is never mathematics.
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self { runs: vec![Run { text: text.into(), slant: Slant::Upright, scale: 1.0, rise: 0.0, origin: Origin::Next }] }
@@ -127,7 +139,7 @@ mod tests {
         assert_eq!(marks(r"M_\odot"), "<i>M</i><sub>⊙</sub>");
         assert_eq!(
             marks(r"$\log_{10}M_{\rm halo}$ [$h^{-1} M_\odot$]"),
-            concat!("log<sub>10</sub>\u{2009}<i>M</i><sub>halo</sub> [<i>h</i><sup>\u{2212}1</sup><i>M</i><sub>⊙</sub>]")
+            "log<sub>10</sub>\u{2009}<i>M</i><sub>halo</sub> [<i>h</i><sup>−1</sup><i>M</i><sub>⊙</sub>]"
         );
         assert_eq!(marks("theta_1"), "<i>θ</i><sub>1</sub>");
         assert_eq!(marks(r"\hat{\theta}"), "<i>θ\u{302}</i>");
@@ -140,6 +152,13 @@ mod tests {
         assert_eq!(marks("5 $ a day"), "5 $ a day");
         assert_eq!(marks(r"\nonsense_1"), r"\nonsense<sub>1</sub>");
         assert_eq!(Label::parse(r"C:\data").plain(), r"C:\data");
+    }
+
+    #[test]
+    fn a_label_in_a_sentence_looks_the_same() {
+        for source in ["theta_1", r"\Omega_m", r"$\sigma_8$", "mass_msun"] {
+            assert_eq!(marks(&format!("{} is low", Label::in_prose(source))), format!("{} is low", marks(source)));
+        }
     }
 
     #[test]

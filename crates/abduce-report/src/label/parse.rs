@@ -6,8 +6,8 @@ use super::{Origin, Run, Slant};
 /// Braces nested deeper than this are no label; they are dropped, and recursion stays bounded.
 const DEEPEST: usize = 12;
 const SCRIPT_SCALE: f64 = 0.72;
-const SUPERSCRIPT_RISE: f64 = 0.38;
-const SUBSCRIPT_RISE: f64 = -0.20;
+const SUPERSCRIPT_RISE: f64 = 0.42;
+const SUBSCRIPT_RISE: f64 = -0.22;
 const THIN_SPACE: &str = "\u{2009}";
 
 /// Spaces in mathematics: LaTeX drops them, but an author who wrote no `$` meant them.
@@ -32,7 +32,7 @@ pub(super) fn runs(source: &str) -> Vec<Run> {
     let mut parser = Parser { input: Vec::new(), at: 0, spaces: Spaces::Dropped, runs: Vec::new(), clear: false, after_operator: false };
     let body = Style { face: None, scale: 1.0, rise: 0.0, words: false, depth: 0 };
     let dollars = source.matches('$').count() - source.matches(r"\$").count();
-    if dollars > 0 && dollars % 2 == 0 {
+    if dollars > 0 && dollars.is_multiple_of(2) {
         for (index, part) in source.replace(r"\$", "\u{1}").split('$').enumerate() {
             let part = part.replace('\u{1}', if index % 2 == 0 { "$" } else { r"\$" });
             if index % 2 == 0 {
@@ -53,7 +53,7 @@ pub(super) fn runs(source: &str) -> Vec<Run> {
 }
 
 /// A known command or a braced script. An unknown command alone does not count: `C:\data` is text.
-fn is_mathematics(source: &str) -> bool {
+pub(super) fn is_mathematics(source: &str) -> bool {
     let known = |rest: &str| {
         let name: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
         name.is_empty() || rest.starts_with(&format!("{name}_")) || rest.starts_with(&format!("{name}^")) || is_known(&name)
@@ -71,7 +71,7 @@ fn is_known(name: &str) -> bool {
 }
 
 /// `theta_1` and `x_1` as mathematics; `None` for any other name.
-fn symbol(source: &str) -> Option<String> {
+pub(super) fn symbol(source: &str) -> Option<String> {
     let (base, script) = source.split_once('_').unwrap_or((source, ""));
     let single = base.chars().count() == 1 && base.chars().all(|c| c.is_ascii_alphabetic());
     let short = script.chars().count() <= 3 && script.chars().all(|c| c.is_ascii_alphanumeric());
