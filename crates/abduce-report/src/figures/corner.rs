@@ -98,9 +98,11 @@ impl Corner {
             7..=9 => 100.0,
             _ => 84.0,
         };
+        // How far a label may reach over its panel: half the gap to the next one, if there is one.
+        let overhang = if dimensions > 1 { GAP / 2.0 } else { 2.0 * GAP };
         let ticks: Vec<Ticks> =
-            ranges.iter().map(|range| visible_ticks(*range, side, |text| fonts.width(&Label::parse(text), TICK_SIZE))).collect();
-        let side_ticks: Vec<Ticks> = ranges.iter().map(|range| visible_ticks(*range, side, |_| TICK_SIZE - 2.0)).collect();
+            ranges.iter().map(|range| visible_ticks(*range, side, overhang, |text| fonts.width(&Label::parse(text), TICK_SIZE))).collect();
+        let side_ticks: Vec<Ticks> = ranges.iter().map(|range| visible_ticks(*range, side, overhang, |_| TICK_SIZE - 2.0)).collect();
         let widest =
             side_ticks.iter().skip(1).flat_map(|t| &t.labels).map(|text| fonts.width(&Label::parse(text), TICK_SIZE)).fold(0.0, f64::max);
         let titled = self.posteriors.len() <= 2;
@@ -224,11 +226,14 @@ impl Corner {
             outline.push(along(support.range[1], curve.density[curve.density.len() - 1]));
             outline.push(along(support.range[1], 0.0));
             let central = [quantile(&posterior.sorted[parameter], 0.16), quantile(&posterior.sorted[parameter], 0.84)];
-            let mut core = vec![along(central[0], 0.0)];
-            core.extend(
-                curve.x.iter().zip(&curve.density).filter(|(x, _)| (central[0]..=central[1]).contains(*x)).map(|(x, d)| along(*x, *d)),
-            );
-            core.push(along(central[1], 0.0));
+            let height_at = |x: f64| {
+                let above = curve.x.partition_point(|centre| *centre < x).clamp(1, curve.x.len() - 1);
+                let t = ((x - curve.x[above - 1]) / (curve.x[above] - curve.x[above - 1])).clamp(0.0, 1.0);
+                curve.density[above - 1] + t * (curve.density[above] - curve.density[above - 1])
+            };
+            let between = curve.x.iter().copied().filter(|x| central[0] < *x && *x < central[1]);
+            let tops = [central[0]].into_iter().chain(between).chain([central[1]]).map(|x| along(x, height_at(x)));
+            let core = [along(central[0], 0.0)].into_iter().chain(tops).chain([along(central[1], 0.0)]).collect();
             let ink = Ink::Series(index);
             if columns.len() == 1 {
                 marks.push(Mark::fill(core, ink.thin(0.3)));
@@ -373,19 +378,19 @@ fn columns(posterior: &CornerPosterior, index: usize, dimensions: usize, limits:
     Ok(Columns { values, sorted, supports })
 }
 
-/// Ticks of a panel without neighbours' help: labels that would reach into the next panel are left out, and of all spacings the one with
+/// Ticks of a panel without neighbours' help: labels that reach more than `overhang` pixels over its ends are left out, and of all spacings the one with
 /// most labels left, at most five, is taken.
-fn visible_ticks(range: [f64; 2], side: f64, extent: impl Fn(&str) -> f64) -> Ticks {
+fn visible_ticks(range: [f64; 2], side: f64, overhang: f64, extent: impl Fn(&str) -> f64) -> Ticks {
     let span = Span::new(range, [0.0, side], Scale::Linear);
     let mut best: Option<(usize, Ticks)> = None;
     for most in 2..=6 {
         let mut ticks = linear(range[0], range[1], most);
-        let mut free_from = -GAP / 2.0;
+        let mut free_from = -overhang;
         let mut apart = true;
         let mut shown = 0;
         for (value, label) in ticks.values.iter().zip(&mut ticks.labels) {
             let (centre, half) = (span.at(*value), extent(label) / 2.0);
-            if centre - half < -GAP / 2.0 || centre + half > side + GAP / 2.0 {
+            if centre - half < -overhang || centre + half > side + overhang {
                 label.clear();
                 continue;
             }
