@@ -108,6 +108,7 @@ fn refusals_say_what_where_and_what_instead() {
         ("nothing to train on", pipeline("out_dir: o\n")),
         ("simulate and data", pipeline("out_dir: o\nsimulate: {task: sir, n: 10}\ndata: {x_file: x, theta_file: t}\n")),
         ("stored data without prior and test pairs", pipeline("out_dir: o\ndata: {x_file: x.npy, theta_file: t.npy}\nsample: {}\n")),
+        ("posterior of another run", pipeline("out_dir: o\nsimulate: {task: sir, n: 10}\nvalidate: {posterior_file: p.pkl}\n")),
         ("prior beside a task", pipeline(&format!("out_dir: o\nsimulate: {{task: sir, n: 10}}\n{PRIOR}"))),
         ("override of an unknown key", set(&["model.nets.0.hidden_feature=64"])),
         ("override of the wrong type", set(&["train_args.learning_rate=high"])),
@@ -204,7 +205,7 @@ fn paths_are_looked_for_in_the_working_directory_then_beside_the_file() {
 fn explain_finds_keys_and_suggests() {
     let text = explain("num_bins").unwrap();
     assert!(text.contains("infer: model.nets.N.num_bins (model: nsf)"), "{text}");
-    assert!(text.contains("integer ≥ 2 ≤ 64, default: 10"), "{text}");
+    assert!(text.contains("integer, ≥ 2, ≤ 64, default: 10"), "{text}");
     let text = explain("train_args.training_batch_size").unwrap();
     assert!(text.starts_with("infer: train_args.training_batch_size\npipeline: train_args.training_batch_size\n"), "{text}");
     assert!(text.contains("also written batch_size"), "{text}");

@@ -163,7 +163,8 @@ impl<'a> Walk<'a> {
         if !own.is_empty() {
             return own;
         }
-        let below = branches(target).chain(target["items"].is_object().then_some(&target["items"]));
+        let below =
+            branches(target).chain([&target["items"], &target["additionalProperties"]].into_iter().filter(|below| below.is_object()));
         below.flat_map(|schema| self.choices(schema)).collect()
     }
 
@@ -192,7 +193,7 @@ impl<'a> Walk<'a> {
             .join(" or ");
         for (key, sign) in [("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<")] {
             if let Some(bound) = target[key].as_f64() {
-                _ = write!(words, " {sign} {bound}");
+                _ = write!(words, ", {sign} {bound}");
             }
         }
         words

@@ -179,6 +179,9 @@ impl Section for PipelineConfig {
                 }
             }
         }
+        if self.validate.posterior_file.is_some() {
+            findings.error("validate.posterior_file", "a pipeline validates the posterior that it trains", "leave `posterior_file` out");
+        }
         if let Some(sample) = &self.sample
             && sample.x_file.is_none()
             && self.data.as_ref().is_none_or(|data| data.xobs_file.is_none())

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("x-ignored" = support::VAL))]
 pub struct ValConfig {
-    /// Folder for metrics and plots; the command line's `-o` comes first.
+    /// Folder for metrics and plots; the command line's `-o` comes first. In a pipeline: inside the run directory.
     #[schemars(extend("x-aliases" = ["output_path"]))]
     pub out_dir: PathBuf,
     /// The trained posterior: looked for in `out_dir`, then as given; a name ending in `.pkl` stands for `.safetensors`.
@@ -36,8 +36,8 @@ pub struct ValConfig {
     pub metrics: BTreeMap<String, MetricConfig>,
     /// Conditions that decide the exit status.
     pub gates: Vec<Gate>,
-    /// Seed of the posterior draws.
-    pub seed: u64,
+    /// Seed of the posterior draws; the run's where not given.
+    pub seed: Option<u64>,
 }
 
 impl Default for ValConfig {
@@ -53,7 +53,7 @@ impl Default for ValConfig {
             ensemble_mode: true,
             metrics: BTreeMap::from([("coverage".to_string(), MetricConfig::PosteriorCoverage(coverage))]),
             gates: Vec::new(),
-            seed: 0,
+            seed: None,
         }
     }
 }
@@ -125,7 +125,7 @@ pub struct SinglePosteriorConfig {
     /// Also save the draws.
     #[serde(default)]
     pub save_samples: bool,
-    /// Chooses the random test row and the draws; the file's seed where not given.
+    /// Chooses the random test row and the draws; the seed of the validation where not given.
     #[serde(default)]
     pub seed: Option<u64>,
 }
