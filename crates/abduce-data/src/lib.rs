@@ -53,5 +53,5 @@ pub use rng::{Rng, Seed};
 pub use rows::RowSet;
 pub use rundir::RunDir;
 pub use split::Split;
-pub use standardise::{Scaling, Standardiser};
+pub use standardise::{Moments, Scaling, Standardiser};
 pub use table::Table;

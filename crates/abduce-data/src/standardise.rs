@@ -146,19 +146,22 @@ impl Standardiser {
     }
 }
 
-/// Running mean and sum of squared deviations per feature: M ← M + (x − m_old)(x − m_new).
-struct Moments {
+/// Running means and variances of the features, row after row in f64 (Welford 1962), for statistics of rows that are not kept.
+#[derive(Clone, Debug)]
+pub struct Moments {
     rows: f64,
     mean: Vec<f64>,
     squares: Vec<f64>,
 }
 
 impl Moments {
-    fn new(features: usize) -> Self {
+    /// No rows yet.
+    pub fn new(features: usize) -> Self {
         Self { rows: 0.0, mean: vec![0.0; features], squares: vec![0.0; features] }
     }
 
-    fn push(&mut self, row: &[f32]) -> Result<()> {
+    /// Adds a row; one of another length is an error.
+    pub fn push(&mut self, row: &[f32]) -> Result<()> {
         if row.len() != self.mean.len() {
             return Err(DataError::Width { what: "a row", found: row.len(), expected: self.mean.len() });
         }
@@ -177,7 +180,8 @@ impl Moments {
         }
     }
 
-    fn finish(self, scaling: Scaling) -> Standardiser {
+    /// The standardiser of the rows seen.
+    pub fn finish(self, scaling: Scaling) -> Standardiser {
         let features = self.mean.len();
         let freedom = (self.rows - 1.0).max(1.0);
         let std: Vec<f64> = self.squares.iter().map(|squares| (squares / freedom).sqrt()).collect();

@@ -1,5 +1,7 @@
 //! Simulation-based inference: priors, simulators, training, posteriors and their diagnostics.
 
 pub mod diagnostics;
+pub mod npe;
+pub mod posterior;
 pub mod prior;
 pub mod simulator;

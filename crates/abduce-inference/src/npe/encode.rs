@@ -1,0 +1,204 @@
+//! From stored pairs to what networks see.
+
+use super::{NpeError, NpeTask};
+use crate::posterior::FeatureRange;
+use crate::prior::{Prior, UnconstrainedTransform};
+use abduce_data::{Array, Batch, Batches, DataError, Moments, PairSource, RowSet, Scaling, Seed, Standardiser};
+use abduce_nn::trainer::{RowSource, Rows};
+
+/// θ → z and x → network input, fitted on the training rows, and the weights of a proposal.
+#[derive(Clone, Debug)]
+pub(super) struct Encoder {
+    pub(super) transform: UnconstrainedTransform,
+    pub(super) theta_scale: Standardiser,
+    pub(super) x_scale: Standardiser,
+    pub(super) x_range: FeatureRange,
+    importance: Option<Importance>,
+}
+
+#[derive(Clone, Debug)]
+struct Importance {
+    prior: Prior,
+    proposal: Prior,
+    /// Mean of p/p̃ over the training rows.
+    mean: f64,
+}
+
+impl Importance {
+    fn ratio(&self, theta: &[f64]) -> f64 {
+        (self.prior.log_prob(theta) - self.proposal.log_prob(theta)).exp()
+    }
+}
+
+impl Encoder {
+    /// Two passes over the source: θ against the prior and the moments of u and x; then the range of x.
+    pub(super) fn fit(task: &NpeTask<'_>) -> Result<Self, NpeError> {
+        let (source, prior) = (task.source, task.prior);
+        let (d, width) = (source.theta_len(), source.x_len());
+        if d != prior.parameters() {
+            return Err(NpeError::Dimension { theta: d, prior: prior.parameters() });
+        }
+        let transform = prior.transform();
+        let mut outside: Option<(usize, usize, usize, f32)> = None;
+        let (mut moments, mut u_row) = (Moments::new(d), vec![0.0f32; d]);
+        let mut ratios = (0.0, 0usize);
+        let mut failed = None;
+        let (mut theta64, mut u) = (vec![0.0; d], vec![0.0; d]);
+        let mut importance = task.proposal.map(|proposal| Importance { prior: prior.clone(), proposal: proposal.clone(), mean: 1.0 });
+        source.for_each_chunk(|first, theta, _| {
+            for (at, row) in theta.chunks_exact(d).enumerate() {
+                if !source.kept().contains(first + at) {
+                    continue;
+                }
+                let bad = row.iter().zip(prior.support()).position(|(&t, s)| !s.contains_rounded(t));
+                if let Some(j) = bad {
+                    let (count, ..) = *outside.get_or_insert((0, first + at, j, row[j]));
+                    outside = outside.map(|(_, r, j, v)| (count + 1, r, j, v));
+                    continue;
+                }
+                if task.split.train.contains(first + at) {
+                    theta64.iter_mut().zip(row).for_each(|(a, &b)| *a = f64::from(b));
+                    transform.unconstrained_from_theta(&theta64, &mut u);
+                    u_row.iter_mut().zip(&u).for_each(|(a, &b)| *a = b as f32);
+                    failed = moments.push(&u_row).err().or(failed.take());
+                    if let Some(importance) = &importance {
+                        ratios.0 += importance.ratio(&theta64);
+                        ratios.1 += 1;
+                    }
+                }
+            }
+        })?;
+        if let Some((count, row, j, value)) = outside {
+            let support = prior.support()[j];
+            let parameter = task.parameters[j].name.clone();
+            return Err(NpeError::OutsidePrior { count, rows: source.rows(), row, parameter, value, low: support.low, high: support.high });
+        }
+        if let Some(importance) = &mut importance {
+            importance.mean = ratios.0 / ratios.1.max(1) as f64;
+        }
+        let theta_scale = moments.finish(Scaling::Independent);
+        if let Some(&j) = theta_scale.constant().first() {
+            return Err(NpeError::ConstantParameter(task.parameters[j].name.clone()));
+        }
+        let (_, x_scale) = Standardiser::fit_pairs(source, &task.split.train, Scaling::None, task.x_scaling)?;
+        let mut x_range = FeatureRange::empty(width);
+        let mut scaled = Vec::new();
+        source.for_each_chunk(|first, _, x| {
+            scaled.clear();
+            for at in task.split.train.iter_in(first..first + x.len() / width) {
+                scaled.extend_from_slice(&x[(at - first) * width..(at - first + 1) * width]);
+            }
+            match x_scale.forward(&mut scaled) {
+                Ok(()) => x_range.merge(&FeatureRange::of(&scaled, width)),
+                Err(error) => failed = Some(error),
+            }
+        })?;
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(Self { transform, theta_scale, x_scale, x_range, importance }),
+        }
+    }
+
+    /// Encodes a source that lies in memory once and for all; `None` for one in files, whose rows are encoded as they are read.
+    pub(super) fn encode_in_memory(&self, source: &PairSource) -> Result<Option<PairSource>, DataError> {
+        let Some((theta, x)) = source.arrays() else { return Ok(None) };
+        let (mut theta, mut x): (Array, Array) = (theta.clone(), x.clone());
+        self.encode(theta.data_mut(), x.data_mut())?;
+        PairSource::from_arrays(theta, x).map(Some)
+    }
+
+    /// θ → z and x → network input in place.
+    pub(super) fn encode(&self, theta: &mut [f32], x: &mut [f32]) -> Result<(), DataError> {
+        let d = self.transform.parameters.len();
+        let (mut theta64, mut u) = (vec![0.0; d], vec![0.0; d]);
+        for row in theta.chunks_exact_mut(d) {
+            theta64.iter_mut().zip(&*row).for_each(|(a, &b)| *a = f64::from(b));
+            self.transform.unconstrained_from_theta(&theta64, &mut u);
+            for (j, value) in row.iter_mut().enumerate() {
+                *value = ((u[j] - self.theta_scale.mean()[j]) / self.theta_scale.std()[j]) as f32;
+            }
+        }
+        self.x_scale.forward(x)
+    }
+
+    /// p/p̃ of encoded rows over its mean; nothing where there is no proposal.
+    fn weights(&self, z: &[f32], weights: &mut Vec<f32>) {
+        weights.clear();
+        let Some(importance) = &self.importance else { return };
+        let d = self.transform.parameters.len();
+        let (mut u, mut theta) = (vec![0.0; d], vec![0.0; d]);
+        for row in z.chunks_exact(d) {
+            for j in 0..d {
+                u[j] = f64::from(row[j]) * self.theta_scale.std()[j] + self.theta_scale.mean()[j];
+            }
+            self.transform.theta_from_unconstrained(&u, &mut theta);
+            weights.push((importance.ratio(&theta) / importance.mean) as f32);
+        }
+    }
+}
+
+impl FeatureRange {
+    fn merge(&mut self, other: &Self) {
+        self.add(&other.low);
+        self.add(&other.high);
+    }
+}
+
+/// Mini-batches of encoded pairs.
+pub(super) struct PairRows<'a> {
+    batches: Batches<'a>,
+    batch: Batch,
+    seed: Option<Seed>,
+    /// For sources whose rows are not encoded yet.
+    converter: Option<&'a Encoder>,
+    encoder: &'a Encoder,
+}
+
+impl<'a> PairRows<'a> {
+    pub(super) fn new(
+        source: &'a PairSource,
+        rows: &'a RowSet,
+        batch_size: usize,
+        buffer_bytes: usize,
+        seed: Seed,
+        converter: Option<&'a Encoder>,
+        encoder: &'a Encoder,
+    ) -> Result<Self, DataError> {
+        Ok(Self {
+            batches: Batches::new(source, rows, batch_size, buffer_bytes)?,
+            batch: Batch::default(),
+            seed: Some(seed),
+            converter,
+            encoder,
+        })
+    }
+
+    /// Rows come in the order of the source.
+    pub(super) fn in_order(self) -> Self {
+        Self { seed: None, ..self }
+    }
+}
+
+impl RowSource for PairRows<'_> {
+    type Error = DataError;
+
+    fn start(&mut self, epoch: u64) {
+        match self.seed {
+            Some(seed) => self.batches.start_shuffled(seed, epoch),
+            None => self.batches.start_in_order(),
+        }
+    }
+
+    fn next(&mut self, rows: &mut Rows) -> Result<usize, DataError> {
+        let n = self.batches.next_batch(&mut self.batch)?;
+        if let Some(converter) = self.converter {
+            converter.encode(&mut self.batch.theta, &mut self.batch.x)?;
+        }
+        rows.inputs.resize_with(2, Vec::new);
+        // The tables change hands; the batch gets them back, with their memory, at the next call.
+        std::mem::swap(&mut rows.inputs[0], &mut self.batch.theta);
+        std::mem::swap(&mut rows.inputs[1], &mut self.batch.x);
+        self.encoder.weights(&rows.inputs[0], &mut rows.weights);
+        Ok(n)
+    }
+}

@@ -1,0 +1,253 @@
+//! A trained posterior q(θ | x): exact mixture density, draws, MAP.
+//!
+//! Members are densities of z, the standardised unconstrained parameters, so that
+//!   log q(θ | x) = log Σ_k w_k q_k(z | x) + log|∂z/∂u| - log|∂θ/∂u|,
+//! normalised over the prior's support by construction; no draw can leave it.
+
+mod file;
+mod map;
+mod novelty;
+
+pub use map::MapEstimate;
+pub use novelty::{FeatureRange, Novelty};
+
+use crate::prior::{Prior, UnconstrainedTransform};
+use abduce_data::{ParameterInfo, Seed, Standardiser};
+use abduce_density::Estimator;
+use abduce_nn::Compute;
+
+/// One network of an ensemble.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The density.
+    pub estimator: Estimator,
+    /// Its flat parameters.
+    pub params: Vec<f32>,
+    /// A word that tells it from the others in file names; may be empty.
+    pub signature: String,
+}
+
+/// A trained posterior: members, their weights, and everything between the user's numbers and the networks'.
+#[derive(Clone, Debug)]
+pub struct Posterior {
+    /// Name of the run, a prefix of file names; may be empty.
+    pub name: String,
+    /// The prior.
+    pub prior: Prior,
+    /// Names, units and labels of the parameters.
+    pub parameters: Vec<ParameterInfo>,
+    /// Shape of one datum.
+    pub x_shape: Vec<usize>,
+    /// θ ↔ u.
+    pub transform: UnconstrainedTransform,
+    /// u → z.
+    pub theta_scale: Standardiser,
+    /// x → network input.
+    pub x_scale: Standardiser,
+    /// Range of each feature of the training data, standardised.
+    pub x_range: FeatureRange,
+    /// The networks.
+    pub members: Vec<Member>,
+    /// Their weights; sum 1.
+    pub weights: Vec<f64>,
+}
+
+/// Why a posterior can't answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PosteriorError {
+    /// A table has rows of another length than the posterior knows.
+    #[error("{what} has {found} values per row, this posterior wants {expected}")]
+    Width {
+        /// `theta` or `x`.
+        what: &'static str,
+        /// Values per row found.
+        found: usize,
+        /// Values per row expected.
+        expected: usize,
+    },
+    /// θ and x have different numbers of rows and neither is one.
+    #[error("theta has {theta} rows and x has {x}: expected equal numbers, or one row of either")]
+    Pairing {
+        /// Rows of theta.
+        theta: usize,
+        /// Rows of x.
+        x: usize,
+    },
+    /// A datum holds NaN or an infinite value.
+    #[error("x, row {row}: feature {feature} is {value}; an observation must be finite")]
+    NotFinite {
+        /// Row.
+        row: usize,
+        /// Feature.
+        feature: usize,
+        /// The value.
+        value: f32,
+    },
+    /// The model's file holds something else than promised.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Files.
+    #[error(transparent)]
+    Data(#[from] abduce_data::DataError),
+}
+
+impl Posterior {
+    /// Dimension of θ.
+    pub fn dimension(&self) -> usize {
+        self.parameters.len()
+    }
+
+    /// Values per datum.
+    pub fn x_len(&self) -> usize {
+        self.x_shape.iter().product()
+    }
+
+    /// The member `k` alone, as a posterior.
+    pub fn member(&self, k: usize) -> Self {
+        Self { members: vec![self.members[k].clone()], weights: vec![1.0], ..self.clone() }
+    }
+
+    /// Standardised rows of x.
+    fn network_input(&self, x: &[f32]) -> Result<Vec<f32>, PosteriorError> {
+        let width = self.x_len();
+        if x.is_empty() || !x.len().is_multiple_of(width) {
+            return Err(PosteriorError::Width { what: "x", found: x.len(), expected: width });
+        }
+        if let Some(at) = x.iter().position(|v| !v.is_finite()) {
+            return Err(PosteriorError::NotFinite { row: at / width, feature: at % width, value: x[at] });
+        }
+        let mut rows = x.to_vec();
+        self.x_scale.forward(&mut rows)?;
+        Ok(rows)
+    }
+
+    /// z of θ rows, and per row log|∂z/∂θ|, or -∞ where θ lies outside the prior's support.
+    fn unconstrained(&self, theta: &[f32]) -> Result<(Vec<f32>, Vec<f64>), PosteriorError> {
+        let d = self.dimension();
+        if theta.is_empty() || !theta.len().is_multiple_of(d) {
+            return Err(PosteriorError::Width { what: "theta", found: theta.len(), expected: d });
+        }
+        let mut z = Vec::with_capacity(theta.len());
+        let mut log_det = Vec::with_capacity(theta.len() / d);
+        let (mut row, mut u) = (vec![0.0; d], vec![0.0; d]);
+        for theta in theta.chunks_exact(d) {
+            let inside = theta.iter().zip(self.prior.support()).all(|(&t, s)| s.contains_rounded(t));
+            row.iter_mut().zip(theta).for_each(|(r, &t)| *r = f64::from(t));
+            if inside {
+                self.transform.unconstrained_from_theta(&row, &mut u);
+            } else {
+                u.fill(0.0);
+            }
+            z.extend(u.iter().zip(self.theta_scale.mean()).zip(self.theta_scale.std()).map(|((u, m), s)| ((u - m) / s) as f32));
+            log_det.push(if inside { self.theta_scale.log_abs_det() - self.transform.log_abs_det(&u) } else { f64::NEG_INFINITY });
+        }
+        Ok((z, log_det))
+    }
+
+    /// log q(θ_r | x_{row_of(r)}) in nats, for rows of `theta` (n, d) and `x` (m, …): exact, normalised over the prior's support, -∞
+    /// outside it.
+    ///
+    /// # Errors
+    /// Shapes that don't fit, or a datum that is not finite.
+    pub fn log_prob(
+        &self,
+        compute: &Compute,
+        theta: &[f32],
+        x: &[f32],
+        row_of: impl Fn(usize) -> usize + Sync,
+    ) -> Result<Vec<f64>, PosteriorError> {
+        let (z, log_det) = self.unconstrained(theta)?;
+        let x = self.network_input(x)?;
+        let scores = self.member_scores(compute, &z, &x, &row_of);
+        Ok((0..log_det.len()).map(|r| log_det[r] + self.mix(|k| f64::from(scores[k][r]))).collect())
+    }
+
+    /// As [`Posterior::log_prob`], row by row; one row of either side pairs with all rows of the other.
+    ///
+    /// # Errors
+    /// As [`Posterior::log_prob`], and numbers of rows that don't pair.
+    pub fn log_prob_paired(&self, compute: &Compute, theta: &[f32], x: &[f32]) -> Result<Vec<f64>, PosteriorError> {
+        let (n, m) = (theta.len() / self.dimension(), x.len() / self.x_len());
+        match (n, m) {
+            (_, 1) => self.log_prob(compute, theta, x, |_| 0),
+            (1, _) => self.log_prob(compute, &theta.repeat(m), x, |r| r),
+            _ if n == m => self.log_prob(compute, theta, x, |r| r),
+            _ => Err(PosteriorError::Pairing { theta: n, x: m }),
+        }
+    }
+
+    /// log q_k(z | x) of every member.
+    fn member_scores(&self, compute: &Compute, z: &[f32], x: &[f32], row_of: &(impl Fn(usize) -> usize + Sync)) -> Vec<Vec<f32>> {
+        self.members.iter().map(|m| m.estimator.log_prob(compute, &m.params, z, x, row_of)).collect()
+    }
+
+    /// log Σ_k w_k exp(score_k).
+    fn mix(&self, score: impl Fn(usize) -> f64) -> f64 {
+        let terms = || (0..self.members.len()).filter(|&k| self.weights[k] > 0.0).map(|k| self.weights[k].ln() + score(k));
+        let top = terms().fold(f64::NEG_INFINITY, f64::max);
+        if top.is_finite() { top + terms().map(|t| (t - top).exp()).sum::<f64>().ln() } else { top }
+    }
+
+    /// `draws` draws for each row of `x` (m, …): (m, draws, d).
+    ///
+    /// For each draw a member is chosen by its weight, so any part of the draws is a sample of the whole mixture. The same seed
+    /// gives the same draws for any number of threads, and an observation's draws do not depend on the others.
+    ///
+    /// # Errors
+    /// Shapes that don't fit, or a datum that is not finite.
+    pub fn sample(&self, compute: &Compute, x: &[f32], draws: usize, seed: Seed) -> Result<Vec<f32>, PosteriorError> {
+        let (d, rows) = (self.dimension(), self.network_input(x)?);
+        let observations = x.len() / self.x_len();
+        let choices: Vec<Vec<usize>> = (0..observations)
+            .map(|i| {
+                let mut rng = seed.stream("member", i as u64);
+                (0..draws).map(|_| if self.members.len() > 1 { self.choose(rng.uniform()) } else { 0 }).collect()
+            })
+            .collect();
+        let mut out = vec![0.0f32; observations * draws * d];
+        for (k, member) in self.members.iter().enumerate() {
+            let counts: Vec<usize> = choices.iter().map(|c| c.iter().filter(|&&m| m == k).count()).collect();
+            let z = member.estimator.sample(compute, &member.params, &rows, &counts, seed.derive("net", k as u64));
+            let mut next = z.chunks_exact(d);
+            for (out, _) in out.chunks_exact_mut(d).zip(choices.iter().flatten()).filter(|(_, m)| **m == k) {
+                if let Some(z) = next.next() {
+                    out.copy_from_slice(z);
+                }
+            }
+        }
+        let mut rows: Vec<&mut [f32]> = out.chunks_mut(256 * d).collect();
+        compute.threads.for_each(&mut rows, |_, block| self.constrain(block));
+        Ok(out)
+    }
+
+    /// z → θ in place.
+    fn constrain(&self, rows: &mut [f32]) {
+        let d = self.dimension();
+        let (mut u, mut theta) = (vec![0.0; d], vec![0.0; d]);
+        for row in rows.chunks_exact_mut(d) {
+            for j in 0..d {
+                u[j] = f64::from(row[j]) * self.theta_scale.std()[j] + self.theta_scale.mean()[j];
+            }
+            self.transform.theta_from_unconstrained(&u, &mut theta);
+            row.iter_mut().zip(&theta).for_each(|(r, t)| *r = *t as f32);
+        }
+    }
+
+    fn choose(&self, u: f64) -> usize {
+        let mut rest = u;
+        for (k, w) in self.weights.iter().enumerate() {
+            if rest < *w {
+                return k;
+            }
+            rest -= w;
+        }
+        // Rounding: the last member that has any weight.
+        self.weights.iter().rposition(|w| *w > 0.0).unwrap_or(0)
+    }
+}
