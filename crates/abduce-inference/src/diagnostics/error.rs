@@ -81,6 +81,12 @@ pub enum DiagnosticsError {
     /// Two samples that must differ are all one point.
     #[error("all points of the two samples are equal: no length scale")]
     NoScale,
+    /// The reference sample has no spread in one dimension, so there is no scale to compare on.
+    #[error("all points of the reference sample are equal in dimension {dimension}")]
+    ConstantDimension {
+        /// The dimension, counted from 0.
+        dimension: usize,
+    },
     /// No gate has this name.
     #[error("unknown gate `{name}`; known: coverage, log_prob_beats_prior, contraction")]
     UnknownGate {

@@ -47,6 +47,7 @@
 //! ```
 
 pub mod bands;
+mod c2st;
 pub mod coverage;
 mod error;
 mod findings;
@@ -64,6 +65,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
+pub use c2st::{C2st, c2st};
 pub use error::DiagnosticsError;
 pub use findings::{Severity, Warning, findings};
 pub use gates::{COVERAGE_MIN_PAIRS, Gate};
