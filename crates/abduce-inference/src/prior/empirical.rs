@@ -2,7 +2,7 @@
 
 use super::cholesky::Cholesky;
 use super::special::{HALF_LN_TAU, log_sum_exp};
-use super::{Interval, PriorError, UnconstrainedTransform};
+use super::{Bijection, Interval, PriorError, UnconstrainedTransform};
 use abduce_data::Rng;
 
 /// With u_i the unconstrained images of the n draws (identity, log or logit by the given bounds), S their sample covariance and h the
@@ -33,7 +33,7 @@ impl Empirical {
         if n < d + 2 {
             return Err(PriorError::TooFewDraws { rows: n, parameters: d, needed: d + 2 });
         }
-        let transform = UnconstrainedTransform::from_support(&support);
+        let transform = UnconstrainedTransform { parameters: support.iter().map(Bijection::logit_from_support).collect() };
         let mut rows = vec![0.0; n * d];
         for (row, (draw, image)) in draws.iter().zip(rows.chunks_exact_mut(d)).enumerate() {
             for (index, (&value, interval)) in draw.iter().zip(&support).enumerate() {

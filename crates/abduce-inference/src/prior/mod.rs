@@ -33,6 +33,7 @@ mod laws;
 pub use error::PriorError;
 pub use spec::*;
 pub use support::Interval;
+pub(crate) use tabulated::Tabulated;
 pub use transform::{Bijection, UnconstrainedTransform};
 
 use abduce_data::Rng;

@@ -5,7 +5,7 @@ use abduce_data::Rng;
 
 /// Piecewise-linear density, normalised.
 #[derive(Clone, Debug)]
-pub(super) struct Tabulated {
+pub(crate) struct Tabulated {
     theta: Vec<f64>,
     /// Density at the points; integrates to 1 by the trapezium rule, which is exact here.
     density: Vec<f64>,
@@ -15,7 +15,7 @@ pub(super) struct Tabulated {
 
 impl Tabulated {
     /// Checks and normalises a table.
-    pub(super) fn new(theta: &[f64], density: &[f64]) -> Result<Self, PriorError> {
+    pub(crate) fn new(theta: &[f64], density: &[f64]) -> Result<Self, PriorError> {
         if theta.len() != density.len() {
             return Err(PriorError::Length { family: "tabulated", argument: "density", found: density.len(), expected: theta.len() });
         }
@@ -46,7 +46,7 @@ impl Tabulated {
     }
 
     /// Inverse of the cumulative distribution, a quadratic in each piece.
-    pub(super) fn sample(&self, rng: &mut Rng) -> f64 {
+    pub(crate) fn sample(&self, rng: &mut Rng) -> f64 {
         let u = rng.uniform();
         let i = self.cumulative.partition_point(|&c| c <= u).clamp(1, self.theta.len() - 1) - 1;
         let width = self.theta[i + 1] - self.theta[i];

@@ -22,6 +22,13 @@ pub enum Bijection {
         /// Upper bound of the support.
         high: f64,
     },
+    /// θ = low + (high − low)/(1 + e^{−u}): low < θ < high. For densities with wide kernels over u, which `Bounded` would press against its bounds.
+    Logit {
+        /// Lower bound of the support.
+        low: f64,
+        /// Upper bound of the support.
+        high: f64,
+    },
     /// low < θ < high, nearly linear inside: with t ∈ (−1, 1) the parameter scaled to its interval, u = t + w ln((1+t)/(1−t)), w = 0.03.
     ///
     /// A plain logit stretches the whole interval over the real line and gives every posterior that touches a bound an exponential tail to
@@ -46,13 +53,21 @@ impl Bijection {
         }
     }
 
+    /// The same with [`Self::Logit`] on intervals.
+    pub(crate) fn logit_from_support(support: &Interval) -> Self {
+        match Self::from_support(support) {
+            Self::Bounded { low, high } => Self::Logit { low, high },
+            other => other,
+        }
+    }
+
     /// The support that this bijection maps onto.
     pub fn support(&self) -> Interval {
         match *self {
             Self::Identity => Interval::REAL,
             Self::LogAbove { low } => Interval { low, high: f64::INFINITY },
             Self::LogBelow { high } => Interval { low: f64::NEG_INFINITY, high },
-            Self::Bounded { low, high } => Interval { low, high },
+            Self::Logit { low, high } | Self::Bounded { low, high } => Interval { low, high },
         }
     }
 
@@ -65,16 +80,9 @@ impl Bijection {
             Self::Identity => theta,
             Self::LogAbove { low } => libm::log(if theta > low { theta } else { self.support().clamp_inside(theta) } - low),
             Self::LogBelow { high } => libm::log(high - if theta < high { theta } else { self.support().clamp_inside(theta) }),
+            Self::Logit { low, high } => log_odds(theta, low, high),
             Self::Bounded { low, high } => {
-                let margin = (high - low) * (1.0 / (1u32 << 24) as f64);
-                let odds = if theta <= low {
-                    margin / (high - low - margin)
-                } else if theta >= high {
-                    (high - low - margin) / margin
-                } else {
-                    (theta - low) / (high - theta)
-                };
-                let v = 0.5 * libm::log(odds);
+                let v = 0.5 * log_odds(theta, low, high);
                 libm::tanh(v) + 2.0 * EDGE * v
             }
         }
@@ -86,13 +94,8 @@ impl Bijection {
             Self::Identity => u,
             Self::LogAbove { low } => low + libm::exp(u),
             Self::LogBelow { high } => high - libm::exp(u),
-            // From the nearer bound, so that its distance keeps its relative precision.
-            Self::Bounded { low, high } => {
-                let v = half_log_odds(u);
-                let e = libm::exp(-2.0 * v.abs());
-                let distance = (high - low) * (e / (1.0 + e));
-                if v < 0.0 { low + distance } else { high - distance }
-            }
+            Self::Logit { low, high } => theta_from_log_odds(u, low, high),
+            Self::Bounded { low, high } => theta_from_log_odds(2.0 * half_log_odds(u), low, high),
         };
         self.support().clamp_inside(theta)
     }
@@ -102,6 +105,7 @@ impl Bijection {
         match *self {
             Self::Identity => 0.0,
             Self::LogAbove { .. } | Self::LogBelow { .. } => u,
+            Self::Logit { low, high } => libm::log(high - low) - u.abs() - 2.0 * libm::log1p(libm::exp(-u.abs())),
             // dt/du = s/(s + 2w) with s = 1 − t² = sech² v.
             Self::Bounded { low, high } => {
                 let v = half_log_odds(u).abs();
@@ -114,6 +118,25 @@ impl Bijection {
 
 /// w of [`Bijection::Bounded`].
 const EDGE: f64 = 0.03;
+
+/// ln[(θ − low)/(high − θ)], θ on a bound or beyond moved inside by 2⁻²⁴ of the width.
+fn log_odds(theta: f64, low: f64, high: f64) -> f64 {
+    let margin = (high - low) * (1.0 / (1u32 << 24) as f64);
+    if theta <= low {
+        libm::log(margin / (high - low - margin))
+    } else if theta >= high {
+        libm::log((high - low - margin) / margin)
+    } else {
+        libm::log((theta - low) / (high - theta))
+    }
+}
+
+/// The inverse, from the nearer bound, so that the distance to it keeps its relative precision.
+fn theta_from_log_odds(log_odds: f64, low: f64, high: f64) -> f64 {
+    let e = libm::exp(-log_odds.abs());
+    let distance = (high - low) * (e / (1.0 + e));
+    if log_odds < 0.0 { low + distance } else { high - distance }
+}
 
 /// v with tanh v + 2w v = u, where t = tanh v. For u > 0 the left side is concave in v, so Newton's steps from a lower bound rise to the
 /// solution without overshooting; both tanh v ≤ v and tanh v ≤ 1 give such a bound.
@@ -184,6 +207,7 @@ mod tests {
             Just(Bijection::Identity),
             (-1e3..1e3f64).prop_map(|low| Bijection::LogAbove { low }),
             (-1e3..1e3f64).prop_map(|high| Bijection::LogBelow { high }),
+            (-1e3..1e3f64, 1e-3..1e6f64).prop_map(|(low, width)| Bijection::Logit { low, high: low + width }),
             (-1e3..1e3f64, 1e-3..1e6f64).prop_map(|(low, width)| Bijection::Bounded { low, high: low + width }),
         ]
     }

@@ -9,6 +9,7 @@ pub mod gaussian_linear;
 pub mod gaussian_mixture;
 pub mod sir;
 pub mod slcp;
+pub mod sz_cluster;
 mod table;
 pub mod toy;
 pub mod two_moons;
@@ -62,7 +63,7 @@ pub trait Simulator: Send + Sync {
 
 /// Names of the built-in simulators, in the order in which they are listed to users.
 pub fn names() -> &'static [&'static str] {
-    &["two_moons", "slcp", "gaussian_linear", "gaussian_mixture", "sir", "ltu_ili_toy", "ltu_ili_toy_20"]
+    &["two_moons", "slcp", "gaussian_linear", "gaussian_mixture", "sir", "ltu_ili_toy", "ltu_ili_toy_20", "sz_cluster"]
 }
 
 /// The built-in simulator of that name.
@@ -75,6 +76,7 @@ pub fn named(name: &str) -> Option<Box<dyn Simulator>> {
         "sir" => Box::new(sir::Sir::new()),
         "ltu_ili_toy" => Box::new(toy::Toy::ten_integers()),
         "ltu_ili_toy_20" => Box::new(toy::Toy::twenty_points()),
+        "sz_cluster" => Box::new(sz_cluster::SzCluster::new()),
         _ => return None,
     })
 }
