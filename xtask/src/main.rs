@@ -1,2 +1,42 @@
-//! Project chores.
-fn main() {}
+//! Project chores: `cargo xtask verify NAME` runs one slow scientific check.
+//!
+//! A check is a grid of cells. Each cell writes one JSON file under `target/verify/NAME/`, so an interrupted check goes on where it
+//! stopped; the table printed at the end is made from these files alone. Figures that we stand by are copied to VERIFICATION.md.
+#![allow(clippy::print_stdout)] // a command-line tool whose output is its tables
+
+mod cells;
+mod runs;
+mod sbibm;
+mod steps;
+
+use clap::{Parser, Subcommand};
+use std::error::Error;
+
+/// What goes wrong is told and ends the command.
+type Outcome = Result<(), Box<dyn Error>>;
+
+#[derive(Parser)]
+#[command(about = "Project chores")]
+enum Command {
+    /// Run a slow scientific check.
+    #[command(subcommand)]
+    Verify(Verify),
+}
+
+#[derive(Subcommand)]
+enum Verify {
+    /// C2ST of NPE posteriors against the reference draws of the sbi benchmark.
+    Sbibm(sbibm::Options),
+    /// Training steps against torch, alternating in one run.
+    Steps(steps::Options),
+    /// A whole NPE run with sbi's settings, for comparison with `benches/peers/npe_run.py` on the same arrays.
+    Run(runs::Options),
+}
+
+fn main() -> Outcome {
+    match Command::parse() {
+        Command::Verify(Verify::Sbibm(options)) => sbibm::run(&options),
+        Command::Verify(Verify::Steps(options)) => steps::run(&options),
+        Command::Verify(Verify::Run(options)) => runs::run(&options),
+    }
+}

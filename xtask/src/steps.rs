@@ -1,0 +1,182 @@
+//! One training step against torch on the same weights and batch, in alternating turns.
+
+use crate::Outcome;
+use crate::cells::median;
+use abduce_data::Seed;
+use abduce_data::npz::Npz;
+use abduce_density::{Architecture, DensitySpec, Estimator, SplineSpec};
+use abduce_kernels::transpose::features_from_rows;
+use abduce_kernels::{Simd, Threads};
+use abduce_nn::adam::{Adam, AdamConfig};
+use abduce_nn::{EmbeddingSpec, Step};
+use serde::Deserialize;
+use std::error::Error;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// W1 (MAF) or W2 (coupling NSF).
+    #[arg(long)]
+    workload: String,
+    /// Inputs and weights, made by benches/peers/step_fixture.py.
+    #[arg(long)]
+    fixture: PathBuf,
+    /// The Python that has torch and sbi; without it only our own step is timed.
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// Threads on both sides.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Compare with torch.compile instead of eager torch.
+    #[arg(long)]
+    compile: bool,
+    /// Alternating pairs.
+    #[arg(long, default_value_t = 20)]
+    pairs: usize,
+    /// Steps per turn.
+    #[arg(long, default_value_t = 40)]
+    steps: usize,
+}
+
+#[derive(Deserialize)]
+struct Turn {
+    median_ms: f64,
+}
+
+pub(crate) fn run(options: &Options) -> Outcome {
+    let mut own = Own::new(options)?;
+    own.turn(options.steps);
+    let Some(python) = &options.python else {
+        println!(
+            "{} at {} threads: {:.3} ms",
+            options.workload,
+            options.threads,
+            median((0..options.pairs).map(|_| own.turn(options.steps)))
+        );
+        return Ok(());
+    };
+    let mut peer = Command::new(python)
+        .arg("benches/peers/step_bench.py")
+        .args(["--workload", &options.workload, "--threads", &options.threads.to_string()])
+        .arg(if options.compile { "--compile" } else { "--eager" })
+        .arg("--fixture")
+        .arg(&options.fixture)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let (mut ask, answer) = (peer.stdin.take().ok_or("no stdin")?, peer.stdout.take().ok_or("no stdout")?);
+    let mut answer = BufReader::new(answer).lines();
+    println!("{}", answer.next().ok_or("the peer did not start")??);
+    let mut turn = |steps: usize| -> Result<f64, Box<dyn Error>> {
+        writeln!(ask, "run {steps}")?;
+        let line = answer.next().ok_or("the peer ended")??;
+        Ok(serde_json::from_str::<Turn>(&line)?.median_ms)
+    };
+    turn(options.steps)?;
+    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..options.pairs {
+        let (a, b) = (own.turn(options.steps), turn(options.steps)?);
+        ours.push(a);
+        theirs.push(b);
+        ratios.push(b / a);
+    }
+    let (low, high) = ratios.iter().fold((f64::INFINITY, 0.0f64), |(l, h), &r| (l.min(r), h.max(r)));
+    println!(
+        "{} {} threads, {}: torch {:.3} ms, abduce {:.3} ms, ratio of medians {:.2}, pairs {:.2} [{low:.2} .. {high:.2}]",
+        options.workload,
+        options.threads,
+        if options.compile { "torch.compile" } else { "eager" },
+        median(theirs.iter().copied()),
+        median(ours.iter().copied()),
+        median(theirs) / median(ours),
+        median(ratios),
+    );
+    drop(ask);
+    peer.wait()?;
+    Ok(())
+}
+
+/// Our side. Weights are our own start: the time of a step does not depend on them, and that values and gradients agree with torch is a
+/// test of the density crate.
+struct Own {
+    estimator: Estimator,
+    x: Vec<f32>,
+    context: Vec<f32>,
+    params: Vec<f32>,
+    step: Step,
+    adam: Adam,
+    simd: Simd,
+    threads: Threads,
+}
+
+const BATCH: usize = 200;
+
+impl Own {
+    fn new(options: &Options) -> Result<Self, Box<dyn Error>> {
+        let (density, features, context) = match options.workload.as_str() {
+            "W1" => (DensitySpec::Maf { transforms: 5, hidden: vec![50, 50] }, 8, 0),
+            "W2" => (DensitySpec::Nsf { transforms: 5, hidden: 50, blocks: 2, spline: SplineSpec::default() }, 5, 10),
+            other => return Err(format!("workload {other}: expected W1 or W2").into()),
+        };
+        let mut inputs = Npz::open(&options.fixture)?;
+        let x = inputs.read::<f32>("input.x")?.into_data();
+        let c = if context > 0 { inputs.read::<f32>("input.context")?.into_data() } else { Vec::new() };
+        let estimator = Estimator::new(Architecture { density, embedding: EmbeddingSpec::Identity, features, context })?;
+        let (simd, threads) = (Simd::best(), Threads::new(options.threads));
+        let layout = estimator.layout();
+        Ok(Self {
+            params: layout.initialise(Seed(1)),
+            step: Step::new(estimator.joint(), layout.len(), layout.gradient_mask(), simd, &threads),
+            adam: Adam::new(AdamConfig::default(), layout.len()),
+            estimator,
+            x,
+            context: c,
+            simd,
+            threads,
+        })
+    }
+
+    /// Median milliseconds of `steps` steps from the start.
+    fn turn(&mut self, steps: usize) -> f64 {
+        let layout = self.estimator.layout();
+        self.params = layout.initialise(Seed(1));
+        self.adam = Adam::new(AdamConfig::default(), layout.len());
+        for _ in 0..3 {
+            self.one();
+        }
+        let one = |own: &mut Self| {
+            let start = Instant::now();
+            own.one();
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        median((0..steps).map(|_| one(self)).collect::<Vec<_>>())
+    }
+
+    fn one(&mut self) {
+        let (x, c) = (&self.x, &self.context);
+        let (_, norm) = self.step.fused(
+            &self.params,
+            BATCH,
+            |rows, frame| {
+                let lanes = frame.lanes();
+                let width = x.len() / BATCH;
+                features_from_rows(&x[rows.start * width..], rows.len(), width, frame.input_mut(0), lanes);
+                if !c.is_empty() {
+                    let width = c.len() / BATCH;
+                    features_from_rows(&c[rows.start * width..], rows.len(), width, frame.input_mut(1), lanes);
+                }
+            },
+            |rows, frame| {
+                let score: f64 = frame.output(0)[..rows.len()].iter().map(|&s| f64::from(s)).sum();
+                let gradient = frame.output_gradient_mut(0);
+                gradient.fill(0.0);
+                gradient[..rows.len()].fill(-1.0 / BATCH as f32);
+                -score / BATCH as f64
+            },
+        );
+        self.adam.step(self.simd, &self.threads, 5e-4, &mut self.params, self.step.gradient(), norm);
+    }
+}
