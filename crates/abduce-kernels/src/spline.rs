@@ -203,6 +203,13 @@ unsafe fn inside<S: Lanes>(spline: &Spline, x: S::V) -> S::M {
     unsafe { S::lt(S::abs(x), S::splat(spline.bound)) }
 }
 
+/// ξ cut to [0, 1], NaN kept. Rounded bins may end short of the bound, and the inverse of a flat piece amplifies rounding without limit: neither
+/// may leave its bin, outside which the formulas mean nothing.
+#[inline(always)]
+unsafe fn unit<S: Lanes>(xi: S::V) -> S::V {
+    unsafe { S::min(S::splat(1.0), S::max(S::splat(0.0), xi)) }
+}
+
 /// (t, D, M) of the module's formulas.
 #[inline(always)]
 unsafe fn denominators<S: Lanes>(bin: &Bin<S>, xi: S::V, s: S::V) -> (S::V, S::V, S::V) {
@@ -232,7 +239,7 @@ unsafe fn forward<S: Lanes>(spline: &Spline, raw: &[f32], x: &[f32], y: &mut [f3
         for at in (0..lanes).step_by(LANES) {
             let point = S::load(x.as_ptr().add(at));
             let bin = find_bin::<S>(spline, raw.as_ptr().add(at), lanes, point, Axis::X, &mut widths, &mut heights);
-            let xi = S::div(S::sub(point, bin.x0), bin.width);
+            let xi = unit::<S>(S::div(S::sub(point, bin.x0), bin.width));
             let s = S::div(bin.height, bin.width);
             let (t, d, m) = denominators::<S>(&bin, xi, s);
             let numerator = S::fma(s, S::mul(xi, xi), S::mul(bin.slope0, t));
@@ -261,7 +268,7 @@ unsafe fn inverse<S: Lanes>(spline: &Spline, raw: &[f32], y: &[f32], x: &mut [f3
             let b = S::sub(S::mul(bin.height, bin.slope0), bend);
             let c = S::mul(S::sub(S::splat(0.0), s), rise);
             let discriminant = S::max(S::splat(0.0), S::fma(b, b, S::mul(S::splat(-4.0), S::mul(a, c))));
-            let xi = S::div(S::add(c, c), S::sub(S::sub(S::splat(0.0), b), S::sqrt(discriminant)));
+            let xi = unit::<S>(S::div(S::add(c, c), S::sub(S::sub(S::splat(0.0), b), S::sqrt(discriminant))));
             let (_, d, m) = denominators::<S>(&bin, xi, s);
             let value = S::fma(xi, bin.width, bin.x0);
             let within = inside::<S>(spline, point);
@@ -297,7 +304,7 @@ unsafe fn backward<S: Lanes>(
             let gl = S::select(within, S::load(grad_ladj.as_ptr().add(at)), zero);
 
             let inv_width = S::div(one, bin.width);
-            let xi = S::mul(S::sub(S::select(within, point, bin.x0), bin.x0), inv_width);
+            let xi = unit::<S>(S::mul(S::sub(S::select(within, point, bin.x0), bin.x0), inv_width));
             let s = S::mul(bin.height, inv_width);
             let (t, d, m) = denominators::<S>(&bin, xi, s);
             let one_minus = S::sub(one, xi);
