@@ -12,7 +12,7 @@ pub struct Problem {
     message: String,
     label: String,
     help: Option<String>,
-    place: Option<Place>,
+    place: Option<Box<Place>>,
 }
 
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl Problem {
     /// Points at `length` bytes from `start` of the text called `name`, with a short `label` underneath.
     pub fn at(mut self, name: &str, text: &Arc<str>, start: usize, length: usize, label: impl Into<String>) -> Self {
         let source = NamedSource::new(name, Arc::clone(text));
-        self.place = Some(Place { source, span: SourceSpan::new(start.into(), length) });
+        self.place = Some(Box::new(Place { source, span: SourceSpan::new(start.into(), length) }));
         self.label = label.into();
         self
     }
@@ -137,6 +137,10 @@ pub enum Error {
         #[help]
         help: String,
     },
+    /// A result that cannot be shown.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Present(#[from] crate::present::PresentError),
     /// A file that cannot be read or written.
     #[error("cannot {action} {path}", path = path.display())]
     File {
@@ -154,7 +158,7 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage { .. } => 2,
-            Self::File { .. } => 1,
+            Self::Present(_) | Self::File { .. } => 1,
         }
     }
 }

@@ -1,0 +1,208 @@
+//! What was run: configuration, data and versions in a few words.
+
+use crate::config::{ModelConfig, NetConfig, TrainConfig};
+use crate::present::labels::prose_label;
+use crate::present::run::{RunConfig, RunFiles};
+use abduce_report::html::{Cell, Table};
+use serde::Serialize;
+use serde_json::Value;
+
+/// The title given in the configuration, or the task.
+pub(super) fn title(files: &RunFiles) -> String {
+    if let Some(RunConfig::Pipeline(config)) = &files.config {
+        if let Some(title) = &config.report.title {
+            return title.clone();
+        }
+        if let Some(simulate) = &config.simulate {
+            return format!("Posterior of {}", simulate.task);
+        }
+    }
+    let name = files.posterior.as_ref().map(|posterior| posterior.name.as_str()).filter(|name| !name.is_empty());
+    name.map_or_else(|| "Posterior".into(), |name| format!("Posterior {name}"))
+}
+
+/// Parameters and data in one line.
+pub(super) fn subtitle(files: &RunFiles) -> String {
+    let parameters = files.parameters();
+    let names: Vec<String> = parameters.iter().map(prose_label).collect();
+    let of = match names.as_slice() {
+        [] => String::new(),
+        [only] => only.clone(),
+        few if few.len() <= 6 => few.join(", "),
+        many => format!("{} parameters", many.len()),
+    };
+    let given = files.posterior.as_ref().map_or_else(String::new, |posterior| match posterior.x_len() {
+        1 => ", given one number".into(),
+        length => format!(", given {length} numbers"),
+    });
+    format!("Posterior of {of}{given}")
+}
+
+/// Names and values under "What was run".
+pub(super) fn run(files: &RunFiles) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    let mut add = |name: &str, value: String| {
+        if !value.is_empty() {
+            pairs.push((name.to_string(), value));
+        }
+    };
+    if let Some(posterior) = &files.posterior {
+        add("method", method(posterior.members.len()));
+    }
+    let (model, train) = training_config(files).unzip();
+    if let Some(model) = model {
+        add("networks", model.nets.iter().map(net).collect::<Vec<_>>().join("; "));
+    }
+    if let Some(embedding) = embedding(files) {
+        add("embedding of the data", embedding);
+    }
+    if let Some(posterior) = &files.posterior {
+        add("prior", family(posterior.prior.spec()));
+    }
+    if let Some(data) = &files.data {
+        let dropped = if data.dropped == 0 { String::new() } else { format!(", {} left out for NaN or infinite values", data.dropped) };
+        add("simulations", format!("{}{dropped}", data.rows));
+        add("split", format!("{} for training, {} for early stop and weights", data.train, data.validation));
+        add("shape of one datum", shape(&data.x_shape));
+        add("constant features", some_of(&data.constant_features));
+    }
+    if let Some(train) = train {
+        add("optimiser", optimiser(train));
+    }
+    let epochs: Vec<usize> = files.training.iter().map(|net| net.history.len()).collect();
+    if let (Some(fewest), Some(most)) = (epochs.iter().min(), epochs.iter().max()) {
+        add("epochs", if fewest == most { fewest.to_string() } else { format!("{fewest} to {most}") });
+    }
+    if let Some(validation) = &files.validation {
+        let metrics = &validation.metrics;
+        add("validation", format!("{} held-out pairs, {} draws each", metrics.n_pairs, metrics.n_draws));
+    }
+    if let Some(manifest) = &files.manifest {
+        let seeds = manifest.seeds.iter().map(|(purpose, seed)| format!("{purpose} {}", seed.0));
+        add("seeds", seeds.collect::<Vec<_>>().join(", "));
+        add("instruction set", manifest.simd_level.clone());
+        add("configuration", format!("sha256 `{}`", short(&manifest.config_sha256)));
+        let data = manifest.data.iter().map(|file| format!("{} `{}`", file.role, short(&file.sha256)));
+        add("input files, sha256", data.collect::<Vec<_>>().join(", "));
+    }
+    pairs
+}
+
+/// The parameters with their limits.
+pub(super) fn parameters(files: &RunFiles) -> Table {
+    let parameters = files.parameters();
+    let support = files.posterior.as_ref().map(|posterior| posterior.prior.support());
+    let with_units = parameters.iter().any(|parameter| parameter.unit.is_some());
+    let mut columns = vec!["parameter".to_string(), "name".into()];
+    columns.extend(with_units.then(|| "unit".to_string()));
+    if support.is_some() {
+        columns.extend(["prior from".to_string(), "to".into()]);
+    }
+    let row = |(index, parameter): (usize, &abduce_data::ParameterInfo)| {
+        let mut row = vec![Cell::Name(parameter.label_or_name().to_string()), Cell::Text(format!("`{}`", parameter.name))];
+        row.extend(with_units.then(|| Cell::Name(parameter.unit.clone().unwrap_or_default())));
+        if let Some(limit) = support.and_then(|support| support.get(index)) {
+            row.extend([Cell::Number(limit.low, 4), Cell::Number(limit.high, 4)]);
+        }
+        row
+    };
+    Table { caption: "Parameters.".into(), columns, rows: parameters.iter().enumerate().map(row).collect() }
+}
+
+/// Version, and what the page is.
+pub(super) fn footer(files: &RunFiles) -> String {
+    let version = files.manifest.as_ref().map_or_else(String::new, |manifest| format!(" of a run by version {}", manifest.program_version));
+    format!("Written by abduce from the files{version}. This page runs no scripts and loads nothing.")
+}
+
+fn method(nets: usize) -> String {
+    match nets {
+        1 => "neural posterior estimation".into(),
+        nets => format!("neural posterior estimation, ensemble of {nets}"),
+    }
+}
+
+fn training_config(files: &RunFiles) -> Option<(&ModelConfig, &TrainConfig)> {
+    Some(match files.config.as_ref()? {
+        RunConfig::Pipeline(config) => (&config.model, &config.train_args),
+        RunConfig::Infer(config) => (&config.model, &config.train_args),
+    })
+}
+
+fn embedding(files: &RunFiles) -> Option<String> {
+    let embedding = match files.config.as_ref()? {
+        RunConfig::Pipeline(config) => config.embedding_net.as_ref(),
+        RunConfig::Infer(config) => config.embedding_net.as_ref(),
+    };
+    embedding.map(arguments)
+}
+
+/// `2 × maf: hidden_features 50, num_transforms 5`.
+fn net(net: &NetConfig) -> String {
+    let repeats = if net.repeats == 1 { String::new() } else { format!("{} × ", net.repeats) };
+    format!("{repeats}{}", arguments(&net.density))
+}
+
+/// `KIND: key value, …` of a tagged section.
+fn arguments(section: &impl Serialize) -> String {
+    let Ok(Value::Object(fields)) = serde_json::to_value(section) else { return String::new() };
+    let kind = fields.get("model").or_else(|| fields.get("class")).and_then(Value::as_str).unwrap_or_default().to_string();
+    let arguments = fields.iter().filter(|(key, value)| !matches!(key.as_str(), "model" | "class") && !value.is_null());
+    let arguments: Vec<String> = arguments.map(|(key, value)| format!("{} {}", key.replace('_', " "), plain(value))).collect();
+    [kind, arguments.join(", ")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Families of the prior, `uniform` or `uniform, normal`; a task's joint prior says what it joins.
+fn family(spec: &impl Serialize) -> String {
+    let mut names = Vec::new();
+    if let Ok(value) = serde_json::to_value(spec) {
+        families(&value, &mut names);
+    }
+    names.dedup();
+    names.join(", ")
+}
+
+fn families(value: &Value, names: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, inner) in fields {
+                match inner {
+                    Value::Array(blocks) if blocks.iter().all(Value::is_object) => blocks.iter().for_each(|block| families(block, names)),
+                    _ => names.push(name.replace('_', " ")),
+                }
+            }
+        }
+        Value::Array(blocks) => blocks.iter().for_each(|block| families(block, names)),
+        _ => {}
+    }
+}
+
+fn optimiser(train: &TrainConfig) -> String {
+    let schedule = serde_json::to_value(train.schedule).ok().and_then(|value| value.as_str().map(str::to_string)).unwrap_or_default();
+    format!(
+        "Adam, batch {}, learning rate {} ({schedule}), stop after {} epochs without progress",
+        train.training_batch_size, train.learning_rate, train.stop_after_epochs
+    )
+}
+
+fn shape(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" × ")
+}
+
+/// The first ten, and how many more.
+fn some_of(features: &[usize]) -> String {
+    let shown: Vec<String> = features.iter().take(10).map(usize::to_string).collect();
+    let more = if features.len() > 10 { format!(" and {} more", features.len() - 10) } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}
