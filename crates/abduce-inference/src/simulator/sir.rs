@@ -14,7 +14,7 @@ const DAYS_BETWEEN: f64 = 17.0;
 /// Contact rate β ~ LogN(ln 0.4, 0.5), recovery rate γ ~ LogN(ln 0.125, 0.2), per day. With N = 10⁶ and (S, I) = (N − 1, 1) on day 0,
 /// S' = −β S I/N and I' = β S I/N − γ I; on days 0, 17, …, 153, x ~ Binomial(1000, I/N).
 ///
-/// Integrated by [`super::dormand_prince`] to relative 1e-6; where that fails (rates so large that the step vanishes) the simulation fails.
+/// Integrated by the pair of Dormand and Prince to relative 1e-6; where that fails (rates so large that the step vanishes) the simulation fails.
 #[derive(Clone, Debug)]
 pub struct Sir {
     prior: Prior,

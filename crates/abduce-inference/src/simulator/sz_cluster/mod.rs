@@ -63,7 +63,7 @@ pub struct SzCluster {
 }
 
 impl SzCluster {
-    /// Tabulates the population and its detected part (a few hundredths of a second).
+    /// Tabulates the population and its detected part (a tenth of a second).
     pub fn new() -> Self {
         let population = Bilinear::new(LOG10_MASS, REDSHIFT, population_density());
         let (selected, detected_fraction) = select(population.grid());
