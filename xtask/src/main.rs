@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout)] // a command-line tool whose output is its tables
 
 mod cells;
+mod memory;
 mod runs;
 mod sbibm;
 mod steps;
@@ -31,6 +32,8 @@ enum Verify {
     Steps(steps::Options),
     /// A whole NPE run with sbi's settings, for comparison with `benches/peers/npe_run.py` on the same arrays.
     Run(runs::Options),
+    /// Training on files larger than memory.
+    Memory(memory::Options),
 }
 
 fn main() -> Outcome {
@@ -38,5 +41,6 @@ fn main() -> Outcome {
         Command::Verify(Verify::Sbibm(options)) => sbibm::run(&options),
         Command::Verify(Verify::Steps(options)) => steps::run(&options),
         Command::Verify(Verify::Run(options)) => runs::run(&options),
+        Command::Verify(Verify::Memory(options)) => memory::run(&options),
     }
 }
