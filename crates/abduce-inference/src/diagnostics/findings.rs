@@ -157,8 +157,8 @@ fn directions(p: &ParameterMetrics, p_value: f64, n_pairs: usize, found: &mut Ve
     let shift = p.z_mean / (p.z_sd / root_n);
     let width = (p.z_sd - 1.0) / (1.0 / (2.0f64.sqrt() * root_n));
     let mut warn = |text: String, hint: &str| found.push(Warning { severity: Severity::Warning, text, hint: hint.into() });
-    let off = (shift.abs() > DIRECTION_SIGMAS, width.abs() > DIRECTION_SIGMAS);
-    if off.0 {
+    let (shifted, misscaled) = (shift.abs() > DIRECTION_SIGMAS, width.abs() > DIRECTION_SIGMAS);
+    if shifted {
         let side = if p.z_mean > 0.0 { "low" } else { "high" };
         warn(
             format!(
@@ -169,19 +169,19 @@ fn directions(p: &ParameterMetrics, p_value: f64, n_pairs: usize, found: &mut Ve
             "train longer or on more simulations; check that test and training simulations agree",
         );
     }
-    if off.1 && width > 0.0 {
+    if misscaled && width > 0.0 {
         warn(
             format!("posterior too narrow in {}: errors are {:.2} times the stated ones (rank p = {p_value:.1e})", p.name, p.z_sd),
             "overconfident: use more simulations, an ensemble, or stop the training earlier",
         );
     }
-    if off.1 && width < 0.0 {
+    if misscaled && width < 0.0 {
         warn(
             format!("posterior too wide in {}: errors are {:.2} times the stated ones (rank p = {p_value:.1e})", p.name, p.z_sd),
             "safe but wasteful: train longer, or use a more flexible density",
         );
     }
-    if off == (false, false) {
+    if !shifted && !misscaled {
         warn(
             format!("posterior of {} has the wrong shape: ranks aren't uniform, though location and width fit (p = {p_value:.1e})", p.name),
             "skewness, tails or modes are off: use a more flexible density",

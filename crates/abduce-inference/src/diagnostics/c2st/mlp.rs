@@ -2,7 +2,7 @@
 
 use abduce_data::Rng;
 use abduce_kernels::elementwise::{Activation, Update};
-use abduce_kernels::gemm::{Into, MatMul};
+use abduce_kernels::gemm::{Into, Left, MatMul};
 use abduce_kernels::optimiser::AdamStep;
 use abduce_kernels::transpose::features_from_rows;
 use abduce_kernels::{LANES, Simd, lanes_for};
@@ -67,7 +67,6 @@ pub(super) struct Classifier {
     scratch: Vec<f32>,          // (h, WIDTH): values before, or gradients after ReLU
     logit: Vec<f32>,            // (WIDTH), then its gradient
     probability: Vec<f32>,      // (WIDTH)
-    padded_grad: Vec<f32>,      // (h, padded): a weight gradient as the product writes it
 }
 
 impl Classifier {
@@ -102,7 +101,6 @@ impl Classifier {
             scratch: hidden(),
             logit: vec![0.0; WIDTH],
             probability: vec![0.0; WIDTH],
-            padded_grad: vec![0.0; h * lanes_for(h.max(d))],
         }
     }
 
@@ -180,10 +178,10 @@ impl Classifier {
         simd.rows_from_features(first, h, WIDTH, &mut self.hidden_rows, lanes_for(h));
         simd.rows_from_features(&self.x, d, WIDTH, &mut self.rows, lanes_for(d));
         for (index, delta, right, inputs) in [(1, &*second_grad, &self.hidden_rows, h), (0, &*first_grad, &self.rows, d)] {
-            let cols = lanes_for(inputs);
-            simd.matmul(MatMul { rows: h, cols, depth: WIDTH }, delta, right, &mut self.padded_grad, Into::Overwrite);
-            let to = gradient[layout.weights[index].clone()].chunks_exact_mut(inputs);
-            to.zip(self.padded_grad.chunks_exact(cols)).for_each(|(to, from)| to.copy_from_slice(&from[..inputs]));
+            let shape = MatMul { rows: h, cols: inputs, depth: WIDTH };
+            let left = Left { data: delta, row_stride: WIDTH, depth_stride: 1 };
+            let grad = &mut gradient[layout.weights[index].clone()];
+            simd.matmul_strided(shape, left, right, lanes_for(inputs), grad, inputs, Into::Overwrite);
         }
         let (decay, n_weights) = (L2 / n as f32, layout.n_weights());
         simd.vectorise(|| gradient[..n_weights].iter_mut().zip(&parameters[..n_weights]).for_each(|(g, w)| *g += decay * w));

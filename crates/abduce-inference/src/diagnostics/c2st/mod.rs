@@ -39,6 +39,7 @@ pub struct C2st {
 /// layers of 10 d (ReLU, Glorot-uniform weights and biases) learns with Adam, rate 1e-3, batches of 200, log-loss + 1e-4/(2·batch) ‖W‖², until
 /// the epoch's training loss has failed for more than 10 epochs to fall by 1e-4: scikit-learn's `MLPClassifier` with the benchmark's
 /// settings, in f32. Folds run side by side on `threads`, each on one; the result doesn't depend on their number.
+/// For many scores at once, spread the scores over the threads instead and give each [`Threads::single`]: five folds don't divide evenly.
 pub fn c2st(reference: &[f64], samples: &[f64], d: usize, seed: Seed, simd: Simd, threads: &Threads) -> Result<C2st, DiagnosticsError> {
     let n = points("reference (n, d)", reference, d)?;
     points("samples (n, d)", samples, d)?;

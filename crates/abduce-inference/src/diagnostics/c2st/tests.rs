@@ -89,7 +89,7 @@ fn scores_agree_with_scikit_learn() {
     // Moons in reverse order, every second one replaced by a point of a centred mixture of normals of standard deviations 1/4 and 1/40.
     let mean = |j: usize| mixture.iter().skip(j).step_by(2).sum::<f64>() / 10_000.0;
     let means = [mean(0), mean(1)];
-    let value = |i: usize| if (i / 2) % 2 == 0 { 0.25 * (mixture[i] - means[i % 2]) } else { moons[moons.len() - 2 - i + 2 * (i % 2)] };
+    let value = |i: usize| if i % 4 < 2 { 0.25 * (mixture[i] - means[i % 2]) } else { moons[moons.len() - 2 - i + 2 * (i % 2)] };
     let mixed: Vec<f64> = (0..moons.len()).map(value).collect();
     let shifted: Vec<f64> = b.iter().map(|v| v + 0.05).collect();
     for (name, reference, samples, expected) in
