@@ -1,5 +1,7 @@
 //! Configuration files: what is read, what is refused, and what the refusal says.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use abduce::config::*;
 use abduce::error::{ConfigError, ReportStyle, render};
 use abduce_data::ParameterInfo;

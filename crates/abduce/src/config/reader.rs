@@ -343,16 +343,16 @@ impl<'a> Reader<'a> {
     }
 
     fn in_range(&mut self, schema: &'a Value, value: f64, node: &Node) -> bool {
-        let bounds: [(&str, &str, fn(&f64, &f64) -> bool); 4] = [
-            ("minimum", "be at least", |value, bound| value >= bound),
-            ("exclusiveMinimum", "be greater than", |value, bound| value > bound),
-            ("maximum", "be at most", |value, bound| value <= bound),
-            ("exclusiveMaximum", "be less than", |value, bound| value < bound),
+        let rules = [
+            ("minimum", "be at least", [false, true, true]),
+            ("exclusiveMinimum", "be greater than", [false, false, true]),
+            ("maximum", "be at most", [true, true, false]),
+            ("exclusiveMaximum", "be less than", [true, false, false]),
         ];
-        for (key, words, holds) in bounds {
-            if let Some(bound) = schema[key].as_f64()
-                && !holds(&value, &bound)
-            {
+        for (key, words, [below, equal, above]) in rules {
+            let Some(bound) = schema[key].as_f64() else { continue };
+            let holds = (below && value < bound) || (equal && value == bound) || (above && value > bound);
+            if !holds {
                 self.range_problem(&format!("{words} {bound}"), node);
                 return false;
             }
