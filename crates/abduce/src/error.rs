@@ -1,5 +1,9 @@
 //! Errors as the user sees them: what is wrong, where in which file, and what to write instead.
 
+use abduce_data::{DataError, ModelProblem, NpyProblem};
+use abduce_inference::diagnostics::DiagnosticsError;
+use abduce_inference::npe::NpeError;
+use abduce_inference::posterior::PosteriorError;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use std::fmt;
 use std::path::PathBuf;
@@ -141,6 +145,22 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Present(#[from] crate::present::PresentError),
+    /// A library refused: data, model or numbers.
+    #[error("{message}")]
+    Failed {
+        /// What is wrong, with file and numbers.
+        message: String,
+        /// What to do about it.
+        #[help]
+        help: Option<String>,
+    },
+    /// Stopped before the end, on request; the run can be resumed.
+    #[error("stopped; what was reached is kept in {run}", run = run.display())]
+    #[diagnostic(help("the same command with --resume goes on from there, to the same result"))]
+    Interrupted {
+        /// The run directory.
+        run: PathBuf,
+    },
     /// A file that cannot be read or written.
     #[error("cannot {action} {path}", path = path.display())]
     File {
@@ -154,12 +174,104 @@ pub enum Error {
 }
 
 impl Error {
-    /// The program's exit status: 2 for wrong usage or configuration, 1 for a run that failed.
+    /// The program's exit status: 2 for wrong usage or configuration, 75 for a run that can be resumed, 1 for one that failed.
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage { .. } => 2,
-            Self::Present(_) | Self::File { .. } => 1,
+            Self::Interrupted { .. } => 75,
+            Self::Failed { .. } | Self::Present(_) | Self::File { .. } => 1,
         }
+    }
+
+    /// A failure with a hint.
+    pub fn failed(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Failed { message: message.into(), help: Some(help.into()) }
+    }
+
+    /// Whether the reader of our standard output has gone, which is no failure of ours.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
+    fn with_hint(error: &dyn fmt::Display, help: Option<&str>) -> Self {
+        Self::Failed { message: error.to_string(), help: help.map(str::to_string) }
+    }
+}
+
+impl From<DataError> for Error {
+    fn from(error: DataError) -> Self {
+        use std::io::ErrorKind;
+        let help = match &error {
+            DataError::Io { source, .. } => match source.kind() {
+                ErrorKind::NotFound => Some("check the path; it is relative to the working directory, then to the file that names it"),
+                ErrorKind::PermissionDenied => Some("check the permissions of the file and its folder"),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("make room and run the command again; nothing half-written is left"),
+                ErrorKind::OutOfMemory => Some("the array is larger than the memory of this machine"),
+                _ => None,
+            },
+            DataError::Npy { problem, .. } => Some(match problem {
+                NpyProblem::Objects(_) | NpyProblem::Structured | NpyProblem::Dtype(_) => {
+                    "in Python: numpy.save(file, numpy.asarray(data, dtype='f4'))"
+                }
+                NpyProblem::Magic => "arrays are read from .npy, .npz and .csv files",
+                _ => "the file is damaged or incomplete: copy or write it again",
+            }),
+            DataError::Lengths { .. } => Some("were the two files written by the same simulation run?"),
+            DataError::NoFiniteRows { .. } => Some("look at the simulator: every simulation failed"),
+            DataError::RunExists { .. } => Some("--resume goes on with it, --restart begins anew, -o names another folder"),
+            DataError::NoRun { .. } => Some("give the run directory that `abduce train` or `abduce run` wrote to"),
+            DataError::RunInUse { .. } => Some("wait for it, or use another folder with -o"),
+            DataError::ResumeMismatch { .. } => Some("resume with what the run began with, or begin anew with --restart"),
+            DataError::Model { problem: ModelProblem::Newer { .. }, .. } | DataError::NewerRun { .. } => {
+                Some("install the newer version of abduce that wrote it")
+            }
+            DataError::Model { .. } => Some("expected a posterior that `abduce train` wrote"),
+            _ => None,
+        };
+        Self::with_hint(&error, help)
+    }
+}
+
+impl From<NpeError> for Error {
+    fn from(error: NpeError) -> Self {
+        let help = match error {
+            NpeError::Data(error) => return error.into(),
+            NpeError::Posterior(error) => return error.into(),
+            NpeError::Dimension { .. } => "the prior needs one entry per column of theta",
+            NpeError::OutsidePrior { .. } => {
+                "the prior must hold every simulated theta: widen it, or give what theta was drawn from as `proposal`; also check the order of the columns"
+            }
+            NpeError::Spec { .. } => "change this entry of `model.nets`",
+            NpeError::Train { .. } => "try a smaller `train_args.learning_rate`, and look for extreme values in x",
+            _ => return Self::with_hint(&error, None),
+        };
+        Self::with_hint(&error, Some(help))
+    }
+}
+
+impl From<PosteriorError> for Error {
+    fn from(error: PosteriorError) -> Self {
+        let help = match error {
+            PosteriorError::Data(error) => return error.into(),
+            PosteriorError::Width { .. } => "theta and x must have the columns that the posterior was trained with",
+            PosteriorError::Pairing { .. } => "rows are paired one to one; a single row of either goes with all rows of the other",
+            PosteriorError::NotFinite { .. } => "a network has no answer for missing values: leave the row out",
+            PosteriorError::File { .. } => "expected a posterior that `abduce train` wrote",
+            _ => return Self::with_hint(&error, None),
+        };
+        Self::with_hint(&error, Some(help))
+    }
+}
+
+impl From<DiagnosticsError> for Error {
+    fn from(error: DiagnosticsError) -> Self {
+        let help = match &error {
+            DiagnosticsError::TooFewPairs { .. } => Some("give more test simulations"),
+            DiagnosticsError::ConstantParameter { .. } => Some("test pairs must be drawn from the prior and the simulator, like the training pairs"),
+            DiagnosticsError::TooManyExcluded { .. } => Some("are the test parameters drawn from the prior that the posterior was trained with?"),
+            _ => None,
+        };
+        Self::with_hint(&error, help)
     }
 }
 

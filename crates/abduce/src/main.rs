@@ -1,2 +1,7 @@
-//! The `abduce` program.
-fn main() {}
+//! The `abduce` program; everything is in the library, beginning with [`abduce::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    abduce::cli::main()
+}

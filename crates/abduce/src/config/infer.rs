@@ -105,12 +105,12 @@ pub struct TrainConfig {
     pub learning_rate: f64,
     /// How the learning rate changes.
     pub schedule: Schedule,
-    /// Schedule `plateau`: factor on the learning rate after `plateau_patience` epochs without progress.
+    /// Schedule `plateau`: factor on the learning rate at each drop.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub plateau_factor: f64,
-    /// Schedule `plateau`: epochs without progress before the learning rate drops.
+    /// Schedule `plateau`: how often the learning rate drops before training ends.
     #[schemars(range(min = 1))]
-    pub plateau_patience: usize,
+    pub plateau_drops: usize,
     /// Decoupled weight decay per unit of learning rate.
     #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
@@ -120,7 +120,7 @@ pub struct TrainConfig {
     /// Part of the pairs held out for validation; all nets of an ensemble share the split.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub validation_fraction: f64,
-    /// JSON file `{"train": [rows], "validation": [rows]}` that fixes the split, in place of `validation_fraction`.
+    /// JSON file `{"train": [rows], "val": [rows]}` that fixes the split, in place of `validation_fraction`.
     pub split_file: Option<PathBuf>,
     /// Training ends after this many epochs without a better validation loss. Backend lampe: 30.
     #[schemars(range(min = 1))]
@@ -136,8 +136,8 @@ impl Default for TrainConfig {
             training_batch_size: 50,
             learning_rate: 5e-4,
             schedule: Schedule::Constant,
-            plateau_factor: 0.5,
-            plateau_patience: 10,
+            plateau_factor: 0.2,
+            plateau_drops: 2,
             weight_decay: 0.0,
             clip_max_norm: Some(5.0),
             validation_fraction: 0.1,
@@ -157,7 +157,8 @@ pub enum Schedule {
     Constant,
     /// Half a cosine from `learning_rate` to 0 over `max_num_epochs`.
     Cosine,
-    /// Multiplied by `plateau_factor` whenever the validation loss has made no progress for `plateau_patience` epochs.
+    /// Whenever the early stop would end the training, the best weights are restored and the rate is multiplied by `plateau_factor`; after
+    /// `plateau_drops` drops training ends.
     Plateau,
 }
 

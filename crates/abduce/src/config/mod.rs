@@ -38,7 +38,7 @@ pub use nets::{
     NetConfig, NsfConfig, ResidualMlpConfig,
 };
 pub use paths::{POSTERIOR_FILE, PathRules, posterior_file_name};
-pub use pipeline::{PipelineConfig, ReportConfig, SampleConfig, SimulateConfig};
+pub use pipeline::{CompareConfig, CompareScale, PipelineConfig, PredictConfig, ReportConfig, SampleConfig, SimulateConfig};
 pub use val::{
     CoverageConfig, CoveragePlot, DrawsConfig, MetricConfig, PosteriorSamplesConfig, SampleMethod, SinglePosteriorConfig, ValConfig,
 };

@@ -110,7 +110,7 @@ fn simulations() -> PathBuf {
     "simulations".into()
 }
 
-/// Posterior draws for observations.
+/// Posterior draws (n_obs, n, d) for observations: `samples.npy` in the run directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SampleConfig {
@@ -121,33 +121,72 @@ pub struct SampleConfig {
     #[serde(default = "draws")]
     #[schemars(range(min = 1))]
     pub n: usize,
-    /// The draws (n_obs, n, d), inside the run directory.
-    #[serde(default = "samples")]
-    pub out: PathBuf,
 }
 
 fn draws() -> usize {
     10_000
 }
 
-fn samples() -> PathBuf {
-    "samples.npy".into()
-}
-
 /// The HTML report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReportConfig {
     /// Heading; the task or the run directory where not given.
     pub title: Option<String>,
-    /// The report, inside the run directory.
-    pub out: PathBuf,
+    /// Compare the posterior of the observations with values from elsewhere.
+    pub compare: Option<CompareConfig>,
 }
 
-impl Default for ReportConfig {
-    fn default() -> Self {
-        Self { title: None, out: "report.html".into() }
-    }
+/// Values of one parameter from elsewhere, one per observation, and an optional check of the predicted data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompareConfig {
+    /// The values, one per observation, in the unit of the parameter.
+    pub file: PathBuf,
+    /// Their 1σ errors; none where not given.
+    #[serde(default)]
+    pub error_file: Option<PathBuf>,
+    /// What they are: `ACT DR3`.
+    pub name: String,
+    /// The parameter; the first one where not given.
+    #[serde(default)]
+    pub parameter: Option<String>,
+    /// Whether the parameter is a logarithm.
+    #[serde(default)]
+    pub scale: CompareScale,
+    /// Also predict how a feature of the data is distributed, by simulating with posterior draws; needs `simulate`.
+    #[serde(default)]
+    pub predict: Option<PredictConfig>,
+}
+
+/// How ratios follow from values of a parameter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(extend("x-kind" = "scale"))]
+pub enum CompareScale {
+    /// The parameter is the quantity itself.
+    #[default]
+    Linear,
+    /// The parameter is the decimal logarithm of the quantity.
+    Log10,
+}
+
+/// A posterior predictive check: counts of one feature over the observations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PredictConfig {
+    /// Index of the feature in a datum.
+    pub feature: usize,
+    /// What it is, for the axis.
+    pub quantity: String,
+    /// Number of bins.
+    #[serde(default = "ten")]
+    #[schemars(range(min = 2, max = 1000))]
+    pub bins: usize,
+}
+
+fn ten() -> usize {
+    10
 }
 
 impl Section for PipelineConfig {
@@ -187,6 +226,14 @@ impl Section for PipelineConfig {
             && self.data.as_ref().is_none_or(|data| data.xobs_file.is_none())
         {
             findings.error("sample", "there is no observation to sample for", "add `x_file` to `sample`");
+        }
+        if let Some(compare) = &self.report.compare {
+            if self.sample.is_none() {
+                findings.error("report.compare", "there are no observations to compare", "add a section `sample`");
+            }
+            if compare.predict.is_some() && self.simulate.is_none() {
+                findings.error("report.compare.predict", "predicting data needs a simulator", "leave `predict` out");
+            }
         }
         check_training(&self.model, &self.train_args, &self.parameters, findings);
         check_priors(self.prior().as_ref(), self.proposal.as_ref(), self.parameters.len(), findings);

@@ -1,0 +1,114 @@
+//! The command line: what can be asked for, and how the answer becomes an exit status.
+
+use crate::commands::{ComputeArgs, completions, explain, log_prob, report, run, sample, schema, simulate, train, validate};
+use crate::error::{Error, ReportStyle, render};
+use crate::pipeline::Ending;
+use crate::session::{Console, Session, Talk};
+use abduce_kernels::Simd;
+use clap::{CommandFactory as _, Parser};
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+/// Amortised inference with generative models in science.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "abduce", version, about, max_term_width = 120, after_help = AFTER_HELP)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 a gate asked for does not hold, 75 stopped and can be resumed.
+Environment: ABDUCE_SIMD=avx512|avx2|portable chooses the instruction set, NO_COLOR turns colours off.";
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Simulate(simulate::SimulateArgs),
+    Train(train::TrainArgs),
+    Sample(sample::SampleArgs),
+    LogProb(log_prob::LogProbArgs),
+    Validate(validate::ValidateArgs),
+    Report(report::ReportArgs),
+    Explain(explain::ExplainArgs),
+    Schema(schema::SchemaArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// The status of a gate that does not hold.
+const GATE_FAILED: u8 = 3;
+/// The status of a process that was told to stop at once: 128 + SIGINT.
+const KILLED: i32 = 130;
+/// Columns of a message where the terminal does not say.
+const WIDTH: usize = 120;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let program = match Program::try_parse() {
+        Ok(program) => program,
+        Err(error) => {
+            // Help goes to standard output, complaints to standard error; where nobody listens there is nobody to tell.
+            error.print().ok();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match execute(&program.command) {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::GateFailed) => ExitCode::from(GATE_FAILED),
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal();
+            let style = if colour { ReportStyle::Colour } else { ReportStyle::Plain };
+            Console::new(Talk::Quiet).line(&render(&error, style, WIDTH).trim_end());
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+fn execute(command: &Command) -> Result<Ending, Error> {
+    let out = &mut std::io::stdout();
+    match command {
+        Command::Run(args) => run::run(&session(args.compute)?, args),
+        Command::Simulate(args) => simulate::run(&session(args.compute)?, args),
+        Command::Train(args) => train::run(&session(args.compute)?, args),
+        Command::Sample(args) => sample::run(&session(args.compute)?, args),
+        Command::LogProb(args) => log_prob::run(&session(args.compute)?, args),
+        Command::Validate(args) => validate::run(&session(args.compute)?, args),
+        Command::Report(args) => report::run(&session(ComputeArgs::default())?, args),
+        Command::Explain(args) => explain::run(args, out).map(|()| Ending::Done),
+        Command::Schema(args) => schema::run(args, out).map(|()| Ending::Done),
+        Command::Completions(args) => completions::run(args, Program::command(), out).map(|()| Ending::Done),
+    }
+}
+
+/// The process's environment, read here and nowhere else.
+fn session(args: ComputeArgs) -> Result<Session, Error> {
+    let simd = match std::env::var("ABDUCE_SIMD").ok().filter(|name| !name.is_empty()) {
+        Some(name) => name.parse().map_err(|error: abduce_kernels::simd::SimdError| Error::Usage {
+            message: format!("ABDUCE_SIMD: {error}"),
+            help: format!("this processor supports {}", Simd::all().iter().map(|level| level.name()).collect::<Vec<_>>().join(", ")),
+        })?,
+        None => Simd::best(),
+    };
+    let working = std::env::current_dir();
+    let working = working.map_err(|source| Error::File { action: "find", path: "the working directory".into(), source })?;
+    let console = Console::new(if args.quiet { Talk::Quiet } else { Talk::Normal });
+    let session = Session::new(working, simd, args.threads.map(std::num::NonZeroUsize::get), console);
+    stop_on_request(&session);
+    Ok(session)
+}
+
+/// Ctrl-C and SIGTERM end the run after the current epoch; a second one ends it at once.
+fn stop_on_request(session: &Session) {
+    let (stop, console) = (session.stop.clone(), session.console);
+    let handler = move || {
+        #[expect(clippy::exit, reason = "the user asked twice; files are atomic and checkpoints on disk")]
+        if stop.swap(true, Ordering::Relaxed) {
+            std::process::exit(KILLED);
+        }
+        console.line(&"stopping after this epoch; once more stops at once");
+    };
+    // Without a handler the signal kills the process, which is a stop too.
+    ctrlc::set_handler(handler).ok();
+}

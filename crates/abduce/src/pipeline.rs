@@ -1,0 +1,307 @@
+//! `abduce run`: simulate → train → sample → validate → compare → report, from one file into one run directory.
+//!
+//! Every stage is a function of the files of the earlier ones and is skipped when it was done before with the same fingerprint, a hash of
+//! everything that it depends on. So a run that was stopped goes on where it was, and a changed option repeats only what it touches.
+
+use crate::config::{self, CompareConfig, InferConfig, Loaded, PathRules, PipelineConfig, SampleConfig, SimulateConfig};
+use crate::error::Error;
+use crate::present;
+use crate::present::comparison::Comparison;
+use crate::present::run::{COMPARISON, METRICS, NOVELTIES, OBSERVATIONS, SAMPLES, TRUTH, VALIDATION};
+use crate::session::{Session, warning};
+use crate::stages::inputs::{self, PairFiles};
+use crate::stages::run::{self as bookkeeping, Existing, Stage, fingerprint, stage};
+use crate::stages::train::{Training, posterior_path, train};
+use crate::stages::validate::{Test, gates, validate};
+use crate::stages::{compare, sample, simulate};
+use abduce_data::rundir::{CONFIG, DataFile, Manifest};
+use abduce_data::{Array, ParameterInfo, RunDir, Seed, npy};
+use abduce_inference::diagnostics::{Gate, Metrics};
+use abduce_inference::posterior::{Novelty, Posterior};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// The program's version, part of every fingerprint.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How a command ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As asked.
+    Done,
+    /// All results are there, and a gate that was asked for does not hold.
+    GateFailed,
+}
+
+/// Runs all stages into `folder` and returns how it ended and the report's path.
+pub fn run(session: &Session, loaded: &Loaded<PipelineConfig>, folder: &Path, existing: Existing) -> Result<(Ending, PathBuf), Error> {
+    let pipeline = Pipeline::open(session, loaded, folder, existing)?;
+    let (training, test) = pipeline.simulate()?;
+    let posterior = pipeline.train(&training)?;
+    if let Some(config) = &pipeline.config.sample {
+        let observed = pipeline.sample(&posterior, config)?;
+        if let Some(config) = &pipeline.config.report.compare {
+            pipeline.compare(&posterior, config, &observed)?;
+        }
+    }
+    let ending = match test {
+        Some(test) => pipeline.validate(&posterior, &test)?,
+        None => Ending::Done,
+    };
+    Ok((ending, pipeline.report()?))
+}
+
+struct Pipeline<'a> {
+    session: &'a Session,
+    /// With everything that does not belong to the result, such as the output folder, taken out.
+    config: PipelineConfig,
+    infer: InferConfig,
+    paths: &'a PathRules,
+    run: RunDir,
+}
+
+/// What a sampling stage leaves for the comparison.
+struct Observed {
+    x: PathBuf,
+    samples: PathBuf,
+    fingerprint: String,
+}
+
+impl<'a> Pipeline<'a> {
+    fn open(session: &'a Session, loaded: &'a Loaded<PipelineConfig>, folder: &Path, existing: Existing) -> Result<Self, Error> {
+        let mut config = loaded.config.clone();
+        config.out_dir = ".".into();
+        let infer = config.infer().ok_or_else(|| Error::failed("there is no prior", "add a section `prior` or `simulate`"))?;
+        let text = config::to_yaml(&config)?;
+        let mut manifest = Manifest::new(VERSION, Seed(config.seed), session.compute.simd.name(), &text);
+        let files = input_files(&config, &loaded.paths);
+        for (role, path) in &files {
+            manifest.data.push(DataFile::of(role, path)?);
+        }
+        let run = bookkeeping::open(folder, &manifest, existing)?;
+        run.write_text(CONFIG, &text)?;
+        let paths: Vec<PathBuf> = files.into_iter().map(|(_, path)| path).collect();
+        bookkeeping::write_provenance(session, &run, &paths)?;
+        Ok(Self { session, config, infer, paths: &loaded.paths, run })
+    }
+
+    fn seed(&self) -> Seed {
+        Seed(self.config.seed)
+    }
+
+    /// Training pairs and, where there are any, test pairs: simulated, or as stored.
+    fn simulate(&self) -> Result<(PairFiles, Option<PairFiles>), Error> {
+        let validating = !(self.config.validate.metrics.is_empty() && self.config.validate.gates.is_empty());
+        let test = self.config.validate.data.as_ref().filter(|_| validating).map(|data| PairFiles::new(data, self.paths));
+        match (&self.config.simulate, &self.config.data) {
+            (Some(config), _) => {
+                let (training, simulated_test) = self.simulate_task(config)?;
+                Ok((training, test.or(simulated_test.filter(|_| validating))))
+            }
+            (None, Some(data)) => Ok((PairFiles::new(data, self.paths), test)),
+            (None, None) => Err(Error::failed("there is nothing to train on", "add a section `simulate` or `data`")),
+        }
+    }
+
+    fn simulate_task(&self, config: &SimulateConfig) -> Result<(PairFiles, Option<PairFiles>), Error> {
+        let simulator = simulate::simulator(&config.task)?;
+        let seed = config.seed.map_or(self.seed(), Seed);
+        let folder = self.run.file(&config.out.to_string_lossy());
+        let sets = [("", config.n, seed), ("_test", config.n_test, seed.derive("test", 0))];
+        let sets: Vec<_> = sets.into_iter().filter(|(_, rows, _)| *rows > 0).collect();
+        let files = |suffix: &str| PairFiles {
+            theta: folder.join(format!("theta{suffix}.npy")),
+            x: folder.join(format!("x{suffix}.npy")),
+            thin: 1,
+            first: None,
+            nan_rows: config::NanRows::Drop,
+            buffer_bytes: SIMULATED_BUFFER_BYTES,
+        };
+        let outputs: Vec<PathBuf> = sets.iter().flat_map(|(suffix, ..)| [files(suffix).theta, files(suffix).x]).collect();
+        let depends = fingerprint(&json!([VERSION, config, seed]))?;
+        stage(self.session, &self.run, &Stage { name: "simulate", fingerprint: &depends, outputs: &outputs }, || {
+            let mut warnings = Vec::new();
+            for (suffix, rows, seed) in &sets {
+                self.session.console.note(format_args!("simulating {rows} pairs of {}", config.task));
+                warnings.extend(simulate::simulate(self.session, simulator.as_ref(), *rows, *seed, (&folder, suffix))?.warnings);
+            }
+            Ok(warnings)
+        })?;
+        Ok((files(""), (config.n_test > 0).then(|| files("_test"))))
+    }
+
+    fn train(&self, pairs: &PairFiles) -> Result<Posterior, Error> {
+        let split_file = self.infer.train_args.split_file.as_ref().map(|file| self.paths.input(file));
+        let task = self.config.simulate.as_ref().map(|config| simulate::simulator(&config.task)).transpose()?;
+        let parameters: Option<Vec<ParameterInfo>> = task.map(|simulator| simulator.parameters());
+        let depends = training_fingerprint(self.session, &self.infer, pairs, split_file.as_deref())?;
+        let output = posterior_path(&self.run, &self.infer);
+        let request = Training { infer: &self.infer, pairs, split_file, parameters, fingerprint: &depends };
+        let outputs = [output.clone()];
+        stage(self.session, &self.run, &Stage { name: "train", fingerprint: &depends, outputs: &outputs }, || {
+            train(self.session, &self.run, &request)
+        })?;
+        Ok(Posterior::load(&output)?)
+    }
+
+    fn sample(&self, posterior: &Posterior, config: &SampleConfig) -> Result<Observed, Error> {
+        let (file, truth) = observation_files(&self.config, config, self.paths)?;
+        let seed = self.seed().derive("sample", 0);
+        let model = DataFile::of("posterior", &posterior_path(&self.run, &self.infer))?;
+        let depends = fingerprint(&json!([VERSION, model, DataFile::of("x_obs", &file)?, config.n, seed, self.session.compute.simd.name()]))?;
+        let [x_path, samples_path] = [OBSERVATIONS, SAMPLES].map(|name| self.run.file(name));
+        let outputs = [samples_path.clone(), x_path.clone()];
+        stage(self.session, &self.run, &Stage { name: "sample", fingerprint: &depends, outputs: &outputs }, || {
+            let x = inputs::observations(&file, posterior)?;
+            let novelties: Vec<Novelty> = posterior.novelties(x.data())?;
+            let samples = sample::sample(self.session, posterior, &x, config.n, seed)?;
+            npy::write(&x_path, &x)?;
+            npy::write(&samples_path, &samples)?;
+            if let Some(truth) = &truth {
+                npy::write(&self.run.file(TRUTH), &inputs::parameters(truth, posterior)?)?;
+            }
+            self.run.write_json(NOVELTIES, &novelties)?;
+            // The report tells them from `novelties.json`.
+            sample::novelty_warnings(&novelties, x.rows()).iter().for_each(|found| self.session.console.warn(found));
+            Ok(Vec::new())
+        })?;
+        Ok(Observed { x: x_path, samples: samples_path, fingerprint: depends })
+    }
+
+    fn compare(&self, posterior: &Posterior, config: &CompareConfig, observed: &Observed) -> Result<(), Error> {
+        let [file, errors] = [Some(&config.file), config.error_file.as_ref()].map(|file| file.map(|file| self.paths.input(file)));
+        let hashes = [&file, &errors].into_iter().flatten().map(|path| DataFile::of("reference", path)).collect::<Result<Vec<_>, _>>()?;
+        let depends = fingerprint(&json!([VERSION, config, observed.fingerprint, hashes]))?;
+        let outputs = [self.run.file(COMPARISON)];
+        stage(self.session, &self.run, &Stage { name: "compare", fingerprint: &depends, outputs: &outputs }, || {
+            let names: Vec<&str> = posterior.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+            let wanted = config.parameter.as_deref().unwrap_or(names[0]);
+            let parameter = names.iter().position(|name| *name == wanted).ok_or_else(|| {
+                Error::failed(format!("report.compare: there is no parameter `{wanted}`"), format!("the parameters are {}", names.join(", ")))
+            })?;
+            let values = |path: &Path| -> Result<Vec<f64>, Error> {
+                Ok(inputs::read_array(path, "values")?.into_data().into_iter().map(f64::from).collect())
+            };
+            let reference = compare::Reference {
+                name: &config.name,
+                values: file.as_deref().map_or_else(|| Ok(Vec::new()), values)?,
+                errors: errors.as_deref().map(values).transpose()?,
+                parameter,
+                scale: config.scale,
+            };
+            let samples: Array = npy::read(&observed.samples)?;
+            let mut found = compare::compare(&posterior.parameters, &samples, reference)?;
+            if let (Some(predict), Some(task)) = (&config.predict, &self.config.simulate) {
+                let simulator = simulate::simulator(&task.task)?;
+                let seed = self.seed().derive("predict", 0);
+                found.predictive = Some(compare::predict(simulator.as_ref(), predict, &npy::read(&observed.x)?, &samples, seed)?);
+            }
+            self.run.write_json(COMPARISON, &found)?;
+            Ok(Vec::new())
+        })?;
+        let found: Comparison = self.run.read_json(COMPARISON)?;
+        let number = |value: Option<f64>| value.map_or_else(|| "-".to_string(), |value| format!("{value:.3}"));
+        self.session.console.note(format_args!(
+            "against {} ({} objects): median ratio {}, scatter {} dex, pulls {} ± {}",
+            found.name,
+            found.reference.len(),
+            number(found.median_ratio),
+            number(found.scatter_dex),
+            number(found.pull_mean),
+            number(found.pull_sd)
+        ));
+        Ok(())
+    }
+
+    fn validate(&self, posterior: &Posterior, pairs: &PairFiles) -> Result<Ending, Error> {
+        let config = &self.config.validate;
+        let seed = config.seed.map_or_else(|| self.seed().derive("validation", 0), Seed);
+        let folder = self.run.file(VALIDATION);
+        let model = DataFile::of("posterior", &posterior_path(&self.run, &self.infer))?;
+        let depends = fingerprint(&json!([VERSION, config, model, pairs.hashes()?, seed, self.session.compute.simd.name()]))?;
+        let output = folder.join(if config.ensemble_mode { METRICS.to_string() } else { format!("net0_{METRICS}") });
+        stage(self.session, &self.run, &Stage { name: "validate", fingerprint: &depends, outputs: std::slice::from_ref(&output) }, || {
+            let observation = config.data.as_ref().map(|data| inputs::observation(data, self.paths, posterior)).transpose()?.flatten();
+            let source = pairs.open()?;
+            let test = Test { posterior, source: &source, config, observation, gates: config.gates.clone(), seed };
+            Ok(validate(self.session, &test, &folder)?.warnings)
+        })?;
+        let metrics: Vec<Metrics> = if config.ensemble_mode {
+            vec![self.run.read_json(&format!("{VALIDATION}/{METRICS}"))?]
+        } else {
+            let read = |k: usize| self.run.read_json(&format!("{VALIDATION}/net{k}_{METRICS}"));
+            (0..posterior.members.len()).map(read).collect::<Result<_, _>>()?
+        };
+        Ok(judge(self.session, &metrics, &config.gates))
+    }
+
+    fn report(&self) -> Result<PathBuf, Error> {
+        let begun = Instant::now();
+        let path = present::report::write(self.run.path())?;
+        self.run.add_timing("report", begun.elapsed().as_secs_f64())?;
+        self.session.console.note(format_args!("report: {}", path.display()));
+        Ok(path)
+    }
+}
+
+/// Simulated pairs are loaded up to this size.
+const SIMULATED_BUFFER_BYTES: usize = 128 << 20;
+
+/// Says which gates hold.
+pub fn judge(session: &Session, metrics: &[Metrics], asked: &[Gate]) -> Ending {
+    let mut ending = Ending::Done;
+    for (gate, found) in gates(metrics, asked) {
+        match found {
+            Some(found) if found.pass => session.console.note(format_args!("gate {gate}: holds")),
+            _ => {
+                let value = found.and_then(|found| found.value).map_or_else(|| "none".to_string(), |value| format!("{value:.3e}"));
+                let threshold = found.map_or(f64::NAN, |found| found.threshold);
+                session.console.warn(&warning(format!("gate {gate} does not hold: {value}, above {threshold} was asked for"), ""));
+                ending = Ending::GateFailed;
+            }
+        }
+    }
+    ending
+}
+
+/// A hash of everything that training depends on.
+pub fn training_fingerprint(session: &Session, infer: &InferConfig, pairs: &PairFiles, split: Option<&Path>) -> Result<String, Error> {
+    let split = split.map(|path| DataFile::of("split", path)).transpose()?;
+    let rows = json!([pairs.thin, pairs.first, pairs.nan_rows, pairs.buffer_bytes]);
+    fingerprint(&json!([VERSION, session.compute.simd.name(), infer, pairs.hashes()?, rows, split]))
+}
+
+/// Every file that the user gives, by its role.
+fn input_files(config: &PipelineConfig, paths: &PathRules) -> Vec<(&'static str, PathBuf)> {
+    let mut files = Vec::new();
+    for (data, roles) in [(&config.data, ["theta", "x"]), (&config.validate.data, ["test_theta", "test_x"])] {
+        if let Some(data) = data {
+            let pairs = PairFiles::new(data, paths);
+            files.extend(roles.into_iter().zip([pairs.theta, pairs.x]));
+        }
+    }
+    if let Some(sample) = &config.sample
+        && let Ok((x, truth)) = observation_files(config, sample, paths)
+    {
+        files.push(("x_obs", x));
+        files.extend(truth.map(|truth| ("theta_fid", truth)));
+    }
+    if let Some(compare) = &config.report.compare {
+        files.push(("reference", paths.input(&compare.file)));
+        files.extend(compare.error_file.as_ref().map(|file| ("reference_error", paths.input(file))));
+    }
+    files.extend(config.train_args.split_file.as_ref().map(|file| ("split", paths.input(file))));
+    files
+}
+
+/// Where the observations are, and their true parameters.
+fn observation_files(config: &PipelineConfig, sample: &SampleConfig, paths: &PathRules) -> Result<(PathBuf, Option<PathBuf>), Error> {
+    let stored = config.data.as_ref();
+    let of_data = stored.and_then(|data| Some((paths.input(&data.file(data.xobs_file.as_ref()?)), data)));
+    match (&sample.x_file, of_data) {
+        (Some(file), _) => Ok((paths.input(file), None)),
+        (None, Some((x, data))) => Ok((x, data.thetafid_file.as_ref().map(|file| paths.input(&data.file(file))))),
+        (None, None) => Err(Error::failed("there is no observation to sample for", "add `x_file` to `sample`")),
+    }
+}

@@ -1,0 +1,68 @@
+//! Chains for other programs: getdist's text files, and named arrays for ArviZ.
+
+use super::inputs::make_parent;
+use crate::error::Error;
+use abduce_data::artefact::write_atomic;
+use abduce_data::{Array, npz};
+use abduce_inference::posterior::Posterior;
+use abduce_nn::Compute;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Writes `PREFIX_1.txt` (weight, −log q, θ…), `PREFIX.paramnames` and `PREFIX.ranges` for each observation of `samples` (n_obs, n, d); with
+/// several observations the prefix of observation i is `PREFIX_obsI`.
+///
+/// Draws are independent and exact, so every weight is 1.
+pub fn getdist(prefix: &Path, posterior: &Posterior, compute: &Compute, x: &Array, samples: &Array) -> Result<(), Error> {
+    make_parent(prefix)?;
+    let d = posterior.dimension();
+    for observation in 0..samples.rows() {
+        let draws = samples.row(observation);
+        let log_prob = posterior.log_prob(compute, draws, x.row(observation), |_| 0)?;
+        let name = |suffix: &str| -> PathBuf {
+            let mut path = prefix.as_os_str().to_os_string();
+            if samples.rows() > 1 {
+                path.push(format!("_obs{observation}"));
+            }
+            path.push(suffix);
+            path.into()
+        };
+        write_atomic(&name("_1.txt"), |out| {
+            for (theta, log_prob) in draws.chunks_exact(d).zip(&log_prob) {
+                write!(out, "1 {}", -log_prob)?;
+                theta.iter().try_for_each(|value| write!(out, " {value}"))?;
+                writeln!(out)?;
+            }
+            Ok(())
+        })?;
+        write_atomic(&name(".paramnames"), |out| {
+            posterior.parameters.iter().try_for_each(|p| writeln!(out, "{}\t{}", p.name.replace(char::is_whitespace, "_"), p.label_or_name()))
+        })?;
+        let bound = |value: f64| if value.is_finite() { value.to_string() } else { "N".to_string() };
+        write_atomic(&name(".ranges"), |out| {
+            let mut named = posterior.parameters.iter().zip(posterior.prior.support());
+            named.try_for_each(|(p, s)| writeln!(out, "{} {} {}", p.name.replace(char::is_whitespace, "_"), bound(s.low), bound(s.high)))
+        })?;
+    }
+    Ok(())
+}
+
+/// Writes a `.npz` with one array per parameter, of shape (chain, draw) for one observation and (chain, draw, observation) for several, where
+/// chain is 1: in Python `arviz.from_dict({"posterior": dict(numpy.load(file))})`.
+pub fn arviz(path: &Path, posterior: &Posterior, samples: &Array) -> Result<(), Error> {
+    make_parent(path)?;
+    let (observations, d) = (samples.rows(), posterior.dimension());
+    let draws = samples.row_len() / d;
+    let mut shape = vec![1, draws];
+    if observations > 1 {
+        shape.push(observations);
+    }
+    let array = |j: usize| {
+        let at = |draw: usize, observation: usize| samples.row(observation)[draw * d + j];
+        let values = (0..draws).flat_map(|draw| (0..observations).map(move |observation| at(draw, observation))).collect();
+        Array::new(shape.clone(), values)
+    };
+    let arrays = (0..d).map(array).collect::<Result<Vec<_>, _>>()?;
+    let named: Vec<(&str, &Array)> = posterior.parameters.iter().map(|p| p.name.as_str()).zip(&arrays).collect();
+    Ok(npz::write(path, &named)?)
+}

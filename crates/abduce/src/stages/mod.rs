@@ -1,0 +1,13 @@
+//! The stages of a run, each a function with typed input and output: simulate → train → sample → validate → compare.
+//!
+//! Commands and the pipeline both call these; nothing here knows the command line.
+
+pub mod compare;
+pub mod export;
+pub mod inputs;
+pub mod nets;
+pub mod run;
+pub mod sample;
+pub mod simulate;
+pub mod train;
+pub mod validate;

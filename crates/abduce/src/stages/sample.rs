@@ -1,0 +1,70 @@
+//! Draws, densities and maxima of a posterior for observations.
+
+use crate::error::Error;
+use crate::session::{Session, warning};
+use abduce_data::{Array, Seed};
+use abduce_inference::diagnostics::Warning;
+use abduce_inference::posterior::{Novelty, Posterior};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Draws (n_obs, draws, d) for observations (n_obs, …).
+pub fn sample(session: &Session, posterior: &Posterior, x: &Array, draws: usize, seed: Seed) -> Result<Array, Error> {
+    let bytes = x.rows().checked_mul(draws).and_then(|n| n.checked_mul(posterior.dimension() * size_of::<f32>()));
+    if bytes.is_none_or(|bytes| bytes > MOST_BYTES) {
+        return Err(Error::failed(
+            format!("{} observations × {draws} draws × {} parameters do not fit into memory", x.rows(), posterior.dimension()),
+            "ask for fewer draws, or sample the observations in parts",
+        ));
+    }
+    let values = posterior.sample(&session.compute, x.data(), draws, seed)?;
+    Ok(Array::new(vec![x.rows(), draws, posterior.dimension()], values)?)
+}
+
+/// Draws beyond this size are a mistake in a number.
+const MOST_BYTES: usize = 1 << 37;
+
+/// Observations named one by one.
+const MAX_NAMED: usize = 5;
+
+/// What to say about observations outside the simulations.
+pub fn novelty_warnings(novelties: &[Novelty], observations: usize) -> Vec<Warning> {
+    let hint = "the posterior extrapolates there: do not trust it without simulations like this observation";
+    let one = |novelty: &Novelty| {
+        warning(
+            format!(
+                "observation {} lies outside the simulations: feature {} by {:.1} standard deviations ({} features outside)",
+                novelty.row, novelty.feature, novelty.distance, novelty.features_outside
+            ),
+            hint,
+        )
+    };
+    let mut found: Vec<Warning> = novelties.iter().take(MAX_NAMED).map(one).collect();
+    if novelties.len() > MAX_NAMED {
+        found.push(warning(format!("{} of {observations} observations lie outside the simulations, the first {MAX_NAMED} are named", novelties.len()), hint));
+    }
+    found
+}
+
+/// The most probable parameters of one observation.
+#[derive(Clone, Debug, Serialize)]
+pub struct Maximum {
+    /// Row of the observation.
+    pub observation: usize,
+    /// Parameters by name.
+    pub theta: BTreeMap<String, f64>,
+    /// log q(θ | x) there, in nats.
+    pub log_prob: f64,
+}
+
+/// MAP estimates of observations (n_obs, …).
+pub fn maxima(session: &Session, posterior: &Posterior, x: &Array, seed: Seed) -> Result<Vec<Maximum>, Error> {
+    let found = posterior.map(&session.compute, x.data(), seed)?;
+    let names = || posterior.parameters.iter().map(|parameter| parameter.name.clone());
+    let maximum = |(observation, map): (usize, abduce_inference::posterior::MapEstimate)| Maximum {
+        observation,
+        theta: names().zip(map.theta).collect(),
+        log_prob: map.log_prob,
+    };
+    Ok(found.into_iter().enumerate().map(maximum).collect())
+}

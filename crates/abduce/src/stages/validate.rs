@@ -1,0 +1,234 @@
+//! Validation: is the posterior right on pairs that it has not seen?
+
+use super::inputs::{dropped_rows, make_folder, write_array};
+use super::sample::sample;
+use super::train::prefix;
+use crate::config::{CoveragePlot, MetricConfig, SinglePosteriorConfig, ValConfig};
+use crate::error::Error;
+use crate::present::posterior::write_corner;
+use crate::present::run::{CURVES, METRICS};
+use crate::present::validation::{PlotSelection, write_plots};
+use crate::session::{Session, json};
+use abduce_data::artefact::write_atomic;
+use abduce_data::{Array, PairSource, ParameterInfo, Seed};
+use abduce_inference::diagnostics::{self, Gate, GateMetrics, Metrics, PriorSpread, Validation, ValidationInputs, ValidationOptions, Warning};
+use abduce_inference::posterior::Posterior;
+use abduce_inference::prior::Prior;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Draws per pair where no metric asks for another number.
+const DEFAULT_DRAWS: usize = 1000;
+/// Draws of the prior that its variance is taken from.
+const PRIOR_DRAWS: usize = 10_000;
+
+/// What to validate.
+#[derive(Debug)]
+pub struct Test<'a> {
+    /// The posterior.
+    pub posterior: &'a Posterior,
+    /// Test pairs.
+    pub source: &'a PairSource,
+    /// What to compute and draw.
+    pub config: &'a ValConfig,
+    /// Observation of the corner plot and its true parameters, where given.
+    pub observation: Option<(Array, Option<Vec<f64>>)>,
+    /// Gates that must hold.
+    pub gates: Vec<Gate>,
+    /// Seed of draws and random references.
+    pub seed: Seed,
+}
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub struct Tested {
+    /// Numbers of the ensemble, or of each net where the ensemble is not tested as one.
+    pub metrics: Vec<Metrics>,
+    /// What is worth saying.
+    pub warnings: Vec<Warning>,
+}
+
+/// Test pairs in memory: finite rows, as many as asked for.
+struct Pairs {
+    theta: Array,
+    x: Array,
+}
+
+/// Computes all metrics and writes numbers, arrays and plots into `folder`.
+pub fn validate(session: &Session, test: &Test<'_>, folder: &Path) -> Result<Tested, Error> {
+    make_folder(folder)?;
+    let posterior = test.posterior;
+    let (d, x_len) = (test.source.theta_len(), test.source.x_len());
+    if d != posterior.dimension() || test.source.x_shape() != posterior.x_shape {
+        return Err(Error::failed(
+            format!(
+                "the test pairs have {d} parameters and data of shape {:?}, the posterior has {} and {:?}",
+                test.source.x_shape(),
+                posterior.dimension(),
+                posterior.x_shape
+            ),
+            "test with simulations of the kind that the posterior was trained on",
+        ));
+    }
+    let rows: Vec<usize> = test.source.kept().iter().take(test.config.n_data.unwrap_or(usize::MAX)).collect();
+    let (theta, x) = test.source.select(&rows)?;
+    let pairs = Pairs { theta, x };
+    session.console.note(format_args!("validating on {} pairs with {d} parameters and {x_len} numbers each", rows.len()));
+
+    let labelled = labelled(posterior, test.config)?;
+    let mut tested = Tested { metrics: Vec::new(), warnings: dropped_rows(test.source).into_iter().collect() };
+    if test.config.ensemble_mode {
+        one(session, test, &labelled, &pairs, (folder, ""), &mut tested)?;
+    } else {
+        for k in 0..labelled.members.len() {
+            let member = labelled.member(k);
+            // Repeated nets share a signature; their numbers keep them apart.
+            one(session, test, &member, &pairs, (folder, &format!("net{k}_")), &mut tested)?;
+        }
+    }
+    Ok(tested)
+}
+
+/// The posterior with the labels of the validation file.
+fn labelled(posterior: &Posterior, config: &ValConfig) -> Result<Posterior, Error> {
+    let mut posterior = posterior.clone();
+    if let Some(labels) = &config.labels {
+        if labels.len() != posterior.dimension() {
+            return Err(Error::failed(
+                format!("`labels` names {} parameters, the posterior has {}", labels.len(), posterior.dimension()),
+                "give one label per parameter, in the order of the columns of theta",
+            ));
+        }
+        for (parameter, label) in posterior.parameters.iter_mut().zip(labels) {
+            parameter.label = Some(label.trim_matches('$').to_string());
+        }
+    }
+    Ok(posterior)
+}
+
+/// Everything for one posterior.
+fn one(
+    session: &Session,
+    test: &Test<'_>,
+    posterior: &Posterior,
+    pairs: &Pairs,
+    (folder, net): (&Path, &str),
+    tested: &mut Tested,
+) -> Result<(), Error> {
+    // LtU-ILI's prefix of pictures and arrays: the name and every signature.
+    let signatures = posterior.members.iter().map(|member| prefix(&member.signature));
+    let stem = format!("{}{net}{}", prefix(&posterior.name), signatures.collect::<String>());
+    let metrics = &test.config.metrics;
+    let coverage = metrics.values().filter_map(|metric| match metric {
+        MetricConfig::PosteriorCoverage(coverage) => Some(coverage),
+        _ => None,
+    });
+    let plots: Vec<CoveragePlot> = coverage.clone().flat_map(|c| c.plot_list.iter().copied()).collect();
+    let draws = coverage.map(|c| c.draws.num_samples).max().unwrap_or(DEFAULT_DRAWS);
+    let validation = measure(session, test, posterior, pairs, draws)?;
+    write_plots(folder, &validation, &posterior.parameters, &PlotSelection::of(&stem, &plots))?;
+    if plots.contains(&CoveragePlot::Logprob) {
+        let values: Vec<f64> = validation.curves.log_prob.iter().map(|q| q.unwrap_or(f64::NEG_INFINITY)).collect();
+        write_array(&folder.join(format!("{stem}true_logprobs.npy")), &Array::new(vec![values.len()], values)?)?;
+    }
+    for metric in metrics.values() {
+        match metric {
+            MetricConfig::PosteriorCoverage(_) => {}
+            MetricConfig::PosteriorSamples(config) => {
+                let draws = sample(session, posterior, &pairs.x, config.draws.num_samples, test.seed.derive("posterior_samples", 0))?;
+                write_array(&folder.join(format!("{stem}posterior_samples.npy")), &draws_first(&draws)?)?;
+            }
+            MetricConfig::SinglePosterior(config) => single(session, test, posterior, pairs, (folder, &stem), config)?,
+        }
+    }
+    for (name, text) in [(METRICS, json(&validation.metrics)?), (CURVES, json(&validation.curves)?)] {
+        write_atomic(&folder.join(format!("{net}{name}")), |out| out.write_all(text.as_bytes()))?;
+    }
+    tested.warnings.extend(diagnostics::findings(&validation.metrics));
+    tested.metrics.push(validation.metrics);
+    Ok(())
+}
+
+fn measure(session: &Session, test: &Test<'_>, posterior: &Posterior, pairs: &Pairs, draws: usize) -> Result<Validation, Error> {
+    let compute = &session.compute;
+    let samples = sample(session, posterior, &pairs.x, draws, test.seed.derive("validate", 0))?;
+    let log_prob_samples = posterior.log_prob(compute, samples.data(), pairs.x.data(), |row| row / draws)?;
+    let log_prob_theta = posterior.log_prob(compute, pairs.theta.data(), pairs.x.data(), |row| row)?;
+    let (theta, samples, x) = (pairs.theta.to_f64(), samples.to_f64(), pairs.x.to_f64());
+    let prior = &posterior.prior;
+    let names: Vec<String> = posterior.parameters.iter().map(|p: &ParameterInfo| p.name.clone()).collect();
+    let inputs = ValidationInputs {
+        parameters: &names,
+        theta: theta.data(),
+        samples: samples.data(),
+        log_prob_theta: &log_prob_theta,
+        log_prob_samples: Some(&log_prob_samples),
+        prior_log_prob: &prior_log_prob(prior, &pairs.theta),
+        prior: PriorSpread::Draws(&prior_draws(prior, test.seed)),
+        x: Some(x.data()),
+    };
+    let options = ValidationOptions { required_gates: test.gates.clone(), ..ValidationOptions::default() };
+    let mut validation = diagnostics::validate(&inputs, test.seed, &options)?;
+    // Rows of the files that could not be used at all count as left out too.
+    validation.metrics.n_excluded += test.source.nan_report().rows;
+    Ok(validation)
+}
+
+/// log p(θ) per row; a bound rounded to single precision counts as inside.
+fn prior_log_prob(prior: &Prior, theta: &Array) -> Vec<f64> {
+    let row = |row: usize| {
+        let inside = |(&value, support): (&f32, &abduce_inference::prior::Interval)| {
+            if support.contains_rounded(value) { support.clamp_inside(f64::from(value)) } else { f64::from(value) }
+        };
+        let theta: Vec<f64> = theta.row(row).iter().zip(prior.support()).map(inside).collect();
+        prior.log_prob(&theta)
+    };
+    (0..theta.rows()).map(row).collect()
+}
+
+fn prior_draws(prior: &Prior, seed: Seed) -> Vec<f64> {
+    let mut rng = seed.stream("validate.prior", 0);
+    let mut draws = vec![0.0; PRIOR_DRAWS * prior.parameters()];
+    draws.chunks_exact_mut(prior.parameters()).for_each(|theta| prior.sample(&mut rng, theta));
+    draws
+}
+
+/// (n_obs, n, d) as (n, n_obs, d), LtU-ILI's order.
+fn draws_first(samples: &Array) -> Result<Array, Error> {
+    let [observations, draws, d] = samples.shape() else { return Ok(samples.clone()) };
+    let at = |draw: usize, observation: usize| &samples.row(observation)[draw * d..(draw + 1) * d];
+    let values = (0..*draws).flat_map(|draw| (0..*observations).flat_map(move |observation| at(draw, observation).iter().copied()));
+    Ok(Array::new(vec![*draws, *observations, *d], values.collect())?)
+}
+
+/// A corner plot of the observation given, or of a random test pair.
+fn single(
+    session: &Session,
+    test: &Test<'_>,
+    posterior: &Posterior,
+    pairs: &Pairs,
+    (folder, stem): (&Path, &str),
+    config: &SinglePosteriorConfig,
+) -> Result<(), Error> {
+    let seed = config.seed.map_or(test.seed, Seed);
+    let (x, truth) = match &test.observation {
+        Some((x, truth)) => (x.select_rows([0]), truth.clone()),
+        None => {
+            let row = seed.stream("single_posterior", 0).below(pairs.x.rows());
+            (pairs.x.select_rows([row]), Some(pairs.theta.row(row).iter().copied().map(f64::from).collect()))
+        }
+    };
+    let samples = sample(session, posterior, &x, config.draws.num_samples, seed.derive("single_posterior", 0))?;
+    let name = if posterior.name.is_empty() { "posterior" } else { &posterior.name };
+    let plot = format!("{stem}plot_single_posterior");
+    write_corner(folder, &plot, &posterior.parameters, posterior.prior.support(), &[(name, samples.data())], truth.as_deref())?;
+    if config.save_samples {
+        write_array(&folder.join(format!("{stem}single_samples.npy")), &draws_first(&samples)?)?;
+    }
+    Ok(())
+}
+
+/// The gates asked for, as they came out; one that could not be evaluated has not passed.
+pub fn gates<'a>(metrics: &'a [Metrics], asked: &[Gate]) -> Vec<(Gate, Option<&'a GateMetrics>)> {
+    metrics.iter().flat_map(|metrics| asked.iter().map(|&gate| (gate, metrics.gates.get(gate.name())))).collect()
+}
