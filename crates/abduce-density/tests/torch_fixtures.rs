@@ -17,7 +17,7 @@ struct Torch {
     taken: usize,
 }
 
-/// Ours: the flat vector, the gradients expected in it, and the name of each tensor's torch twin.
+/// Ours: the flat vector, the gradients expected in it, and which elements have been set.
 struct Ours {
     estimator: Estimator,
     params: Vec<f32>,
@@ -27,7 +27,8 @@ struct Ours {
 
 impl Ours {
     fn new(density: DensitySpec, features: usize, context: usize) -> Self {
-        let estimator = Estimator::new(Architecture { density, embedding: EmbeddingSpec::Identity, features, context }).unwrap();
+        let estimator =
+            Estimator::new(Architecture { density, embedding: EmbeddingSpec::Identity, features, context }).expect("a valid architecture");
         let n = estimator.layout().len();
         Self { estimator, params: vec![0.0; n], want: vec![0.0; n], filled: vec![false; n] }
     }
@@ -58,13 +59,13 @@ struct Fixture {
 }
 
 fn open(name: &str) -> Fixture {
-    let mut npz = Npz::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap();
+    let mut npz = Npz::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).expect("a fixture");
     let has_context = npz.names().iter().any(|n| n == "input.context");
-    let mut f32s = |name: &str| npz.read::<f32>(name).unwrap().into_data();
+    let mut f32s = |name: &str| npz.read::<f32>(name).expect("an array").into_data();
     let torch = Torch { values: f32s("param"), gradients: f32s("grad64"), taken: 0 };
     let (x, context) = (f32s("input.x"), if has_context { f32s("input.context") } else { Vec::new() });
-    let (loss, log_q) = (npz.read::<f64>("loss64").unwrap().into_data()[0], npz.read::<f64>("logq64").unwrap().into_data());
-    Fixture { torch, x, context, loss, log_q }
+    let mut f64s = |name: &str| npz.read::<f64>(name).expect("an array").into_data();
+    Fixture { torch, x, context, loss: f64s("loss64")[0], log_q: f64s("logq64") }
 }
 
 /// Loss to 1e-5, each log q to 1e-5 relative, each gradient tensor to ‖Δg‖/‖g‖ ≤ 1e-4: torch's own float32 gradients err by up to 2e-5.

@@ -203,6 +203,12 @@ unsafe fn inside<S: Lanes>(spline: &Spline, x: S::V) -> S::M {
     unsafe { S::lt(S::abs(x), S::splat(spline.bound)) }
 }
 
+/// The identity, but NaN where the bins are: a point far out must not hide that its parameters mean nothing.
+#[inline(always)]
+unsafe fn outside<S: Lanes>(bin: &Bin<S>, point: S::V) -> S::V {
+    unsafe { S::fma(bin.width, S::splat(0.0), point) }
+}
+
 /// ξ cut to [0, 1], NaN kept. Rounded bins may end short of the bound, and the inverse of a flat piece amplifies rounding without limit: neither
 /// may leave its bin, outside which the formulas mean nothing.
 #[inline(always)]
@@ -245,7 +251,7 @@ unsafe fn forward<S: Lanes>(spline: &Spline, raw: &[f32], x: &[f32], y: &mut [f3
             let numerator = S::fma(s, S::mul(xi, xi), S::mul(bin.slope0, t));
             let value = S::fma(bin.height, S::div(numerator, d), bin.y0);
             let within = inside::<S>(spline, point);
-            S::store(y.as_mut_ptr().add(at), S::select(within, value, point));
+            S::store(y.as_mut_ptr().add(at), S::select(within, value, outside::<S>(&bin, point)));
             let slope = S::select(within, log_slope::<S>(s, d, m), S::splat(0.0));
             S::store(ladj.as_mut_ptr().add(at), S::add(S::load(ladj.as_ptr().add(at)), slope));
         }
@@ -272,7 +278,7 @@ unsafe fn inverse<S: Lanes>(spline: &Spline, raw: &[f32], y: &[f32], x: &mut [f3
             let (_, d, m) = denominators::<S>(&bin, xi, s);
             let value = S::fma(xi, bin.width, bin.x0);
             let within = inside::<S>(spline, point);
-            S::store(x.as_mut_ptr().add(at), S::select(within, value, point));
+            S::store(x.as_mut_ptr().add(at), S::select(within, value, outside::<S>(&bin, point)));
             let slope = S::select(within, log_slope::<S>(s, d, m), S::splat(0.0));
             S::store(ladj.as_mut_ptr().add(at), S::sub(S::load(ladj.as_ptr().add(at)), slope));
         }

@@ -279,22 +279,30 @@ fn steep_last_bins_keep_their_slope_at_the_bound() {
     }
 }
 
+/// A point that is NaN, or whose parameters are, wherever it lies: its lane alone is NaN, in both directions.
 #[test]
-fn nan_points_stay_nan_in_their_lane() {
+fn nan_stays_in_its_lane() {
     let mut sequence = Sequence(4);
     let spline = spline(7, 0.5);
     let raw = raw_parameters(&spline, LANES, 2.0, &mut sequence);
-    let mut x = vec![0.3; LANES];
-    for simd in Simd::all() {
-        let run = |x: &[f32]| {
-            let (mut y, mut ladj) = (vec![0.0; LANES], vec![0.0; LANES]);
-            simd.spline_forward(&spline, &raw, x, &mut y, &mut ladj);
-            y
-        };
-        x[5] = 0.3;
-        let clean = run(&x);
-        x[5] = f32::NAN;
-        let spoilt = run(&x);
-        assert!((0..LANES).all(|l| if l == 5 { spoilt[l].is_nan() } else { spoilt[l] == clean[l] }), "{simd}");
+    for at in [-5.0, 0.3, 5.0] {
+        let x = vec![at; LANES];
+        let (mut nan_x, mut nan_raw) = (x.clone(), raw.clone());
+        nan_x[5] = f32::NAN;
+        nan_raw.iter_mut().skip(5).step_by(LANES).for_each(|r| *r = f32::NAN);
+        for simd in Simd::all() {
+            let run = |raw: &[f32], x: &[f32]| {
+                let (mut y, mut back, mut ladj) = (vec![0.0; LANES], vec![0.0; LANES], vec![0.0; LANES]);
+                simd.spline_forward(&spline, raw, x, &mut y, &mut ladj);
+                simd.spline_inverse(&spline, raw, x, &mut back, &mut ladj);
+                [y, back]
+            };
+            let clean = run(&raw, &x);
+            for spoilt in [run(&raw, &nan_x), run(&nan_raw, &x)] {
+                for (spoilt, clean) in spoilt.iter().zip(&clean) {
+                    assert!((0..LANES).all(|l| if l == 5 { spoilt[l].is_nan() } else { spoilt[l] == clean[l] }), "{simd} at {at}");
+                }
+            }
+        }
     }
 }
