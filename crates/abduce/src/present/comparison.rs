@@ -2,7 +2,7 @@
 
 use super::{PresentError, axis_label};
 use abduce_data::ParameterInfo;
-use abduce_report::{Axis, Dash, Errors, Figure, FigureError, Layer, Remark, Shape, Tone, Xy};
+use abduce_report::{Axis, Dash, Errors, Figure, FigureError, Layer, Shape, Tone, Xy};
 use serde::{Deserialize, Serialize};
 
 /// A comparison over n objects: `comparison.json`.
@@ -62,17 +62,11 @@ pub struct Predictive {
 pub fn scatter(comparison: &Comparison, parameters: &[ParameterInfo]) -> Result<Figure, PresentError> {
     let figure = format!("the comparison with {}", comparison.name);
     let label = parameters.iter().find(|p| p.name == comparison.parameter).map_or_else(|| comparison.parameter.clone(), axis_label);
-    let remarks = [
-        ("median ratio", comparison.median_ratio),
-        ("scatter [dex]", comparison.scatter_dex),
-        ("mean pull", comparison.pull_mean),
-        ("sd of pulls", comparison.pull_sd),
-    ];
     let error = &comparison.reference_error;
     let xy = Xy {
-        title: format!("{} objects", comparison.reference.len()),
+        title: "This posterior and the reference".into(),
         description: format!("Posterior median against the value of {} for {} objects", comparison.name, comparison.reference.len()),
-        remarks: remarks.into_iter().filter_map(|(name, value)| Some(Remark::new(name, value?))).collect(),
+        remarks: Vec::new(),
         x: Axis::linear(format!("{}: {label}", comparison.name)),
         y: Axis::linear(format!("this posterior: {label}")),
         layers: vec![
@@ -121,6 +115,7 @@ pub fn counts(name: &str, predictive: &Predictive) -> Result<Figure, PresentErro
             },
             Layer::Line { name: Some("predicted, mean".into()), x, y: steps(&predictive.mean), tone: Tone::Series(1), dash: Dash::Solid },
         ],
+        shape: Shape::Square,
         ..Xy::default()
     };
     xy.figure().map_err(drawn)

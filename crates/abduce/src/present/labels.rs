@@ -18,7 +18,7 @@ pub(super) fn prose_label(parameter: &ParameterInfo) -> String {
 }
 
 /// `10^14 Msun` as `$10^{14}$ $M_\odot$`, `Mpc^-1` as `Mpc$^{-1}$`; LaTeX as it is written.
-fn unit_label(unit: &str) -> String {
+pub(super) fn unit_label(unit: &str) -> String {
     let latex = Label::in_prose(unit);
     if latex.contains('$') && !unit.chars().all(char::is_alphanumeric) {
         return latex;
@@ -37,12 +37,28 @@ fn unit_factor(factor: &str) -> String {
     }
 }
 
-/// A fragment as a sentence: a capital, and a full stop.
+/// With a capital at the start.
+pub(super) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// `1.2e-9` as `1.2×$10^{-9}$`; the minus of other numbers becomes a true one.
+pub(super) fn printed(text: &str) -> String {
+    let word = |word: &str| {
+        let number = word.trim_matches(['(', ')', ',', ';', ':', '.']);
+        let Some((mantissa, exponent)) = number.split_once('e').filter(|_| number.parse::<f64>().is_ok()) else {
+            return if number.len() > 1 && number.parse::<f64>().is_ok() { word.replace('-', "\u{2212}") } else { word.to_string() };
+        };
+        word.replace(number, &format!("{}×$10^{{{exponent}}}$", mantissa.replace('-', "\u{2212}")))
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// A fragment as a sentence: a capital, a full stop, and numbers as in print.
 pub(super) fn sentence(text: &str) -> String {
-    let mut letters = text.trim().chars();
-    let Some(first) = letters.next() else { return String::new() };
-    let mut out: String = first.to_uppercase().chain(letters).collect();
-    if !out.ends_with(['.', '!', '?', ':']) {
+    let mut out = capital(printed(text.trim()).as_str());
+    if !out.is_empty() && !out.ends_with(['.', '!', '?', ':']) {
         out.push('.');
     }
     out
@@ -64,13 +80,15 @@ mod tests {
         assert!(plain(Some(r"M_{500}"), Some("10^14 Msun")).ends_with("</sub> [10<sup>14</sup> <i>M</i><sub>⊙</sub>]"));
         assert_eq!(plain(None, Some("km/s")), "mass [km/s]");
         assert_eq!(plain(None, Some("h Mpc^-1")), "mass [h Mpc<sup>−1</sup>]");
-        assert_eq!(plain(None, Some(r"h^{-1} M_\odot")), format!("mass [{}]", Label::parse(r"h^{-1} M_\odot").html()));
+        assert_eq!(plain(None, Some(r"h^{-1} M_\odot")), "mass [<i>h</i><sup>−1</sup><i>M</i><sub>⊙</sub>]");
     }
 
     #[test]
     fn fragments_become_sentences() {
         assert_eq!(sentence("more test pairs find smaller defects"), "More test pairs find smaller defects.");
         assert_eq!(sentence(r"$\theta_2$ is low."), r"$\theta_2$ is low.");
+        assert_eq!(sentence("too narrow (rank p = 1.2e-9), area -0.02"), "Too narrow (rank p = 1.2×$10^{-9}$), area −0.02.");
+        assert_eq!(sentence("the well-known file-1.npy"), "The well-known file-1.npy.");
         assert_eq!(sentence(""), "");
     }
 }

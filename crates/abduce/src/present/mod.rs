@@ -20,6 +20,9 @@ pub mod run;
 pub mod training;
 pub mod validation;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::PresentError;
 pub use labels::axis_label;
 

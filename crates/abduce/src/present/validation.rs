@@ -23,8 +23,10 @@ pub enum Plot {
     Coverage,
     /// Coverage of highest-density regions.
     Hpd,
-    /// TARP with random references and with references predicted from the data.
+    /// TARP with random references.
     Tarp,
+    /// TARP with references predicted from the data.
+    TarpX,
     /// Posterior mean and standard deviation against the truth.
     Predictions,
     /// z-score against contraction of every pair.
@@ -35,8 +37,8 @@ pub enum Plot {
 
 impl Plot {
     /// Every figure, in the order of the report.
-    pub const ALL: [Self; 8] =
-        [Self::Ranks, Self::Ecdf, Self::Coverage, Self::Hpd, Self::Tarp, Self::Predictions, Self::Contraction, Self::LogProb];
+    pub const ALL: [Self; 9] =
+        [Self::Ranks, Self::Ecdf, Self::Coverage, Self::Hpd, Self::Tarp, Self::TarpX, Self::Predictions, Self::Contraction, Self::LogProb];
 
     /// Name of its files, without prefix and extension; LtU-ILI's where it draws the same.
     pub const fn stem(self) -> &'static str {
@@ -46,6 +48,7 @@ impl Plot {
             Self::Coverage => "plot_coverage",
             Self::Hpd => "plot_hpd",
             Self::Tarp => "plot_TARP",
+            Self::TarpX => "plot_TARP_x",
             Self::Predictions => "plot_predictions",
             Self::Contraction => "plot_contraction",
             Self::LogProb => "plot_true_logprobs",
@@ -76,7 +79,7 @@ impl PlotSelection {
                 CoveragePlot::Coverage => &[Plot::Coverage, Plot::Hpd],
                 CoveragePlot::Histogram => &[Plot::Ranks, Plot::Ecdf],
                 CoveragePlot::Predictions => &[Plot::Predictions, Plot::Contraction],
-                CoveragePlot::Tarp => &[Plot::Tarp],
+                CoveragePlot::Tarp => &[Plot::Tarp, Plot::TarpX],
                 CoveragePlot::Logprob => &[Plot::LogProb],
             }
         };
@@ -87,8 +90,9 @@ impl PlotSelection {
 
 /// Draws the selected figures into `folder` as SVG and PNG and returns their paths.
 ///
-/// Left out is what the validation has no numbers for: highest-density coverage without log-probabilities of the draws, log-probabilities
-/// when no truth has any density.
+/// Left out is what the validation has no numbers for: highest-density coverage without log-probabilities of the draws, TARP with
+/// references from the data without features of the data, log-probabilities when a truth has density zero (their mean is -∞). z against
+/// contraction is drawn for up to seven parameters, as many as there are colours.
 ///
 /// # Errors
 /// `parameters` are not those of the validation, or a file can't be written.
@@ -122,8 +126,13 @@ pub fn figure(plot: Plot, validation: &Validation, parameters: &[ParameterInfo])
         Plot::Ecdf => ecdf(&validation.curves, parameters).map(Some),
         Plot::Coverage => coverage(&validation.curves, parameters).map(Some),
         Plot::Hpd => hpd(validation).transpose(),
-        Plot::Tarp => tarp(validation).map(Some),
+        Plot::Tarp => tarp("TARP, random references", &validation.curves, &validation.curves.tarp).map(Some),
+        Plot::TarpX => {
+            let test = validation.curves.tarp_x.as_ref();
+            test.map(|test| tarp("TARP, references from the data", &validation.curves, test)).transpose()
+        }
         Plot::Predictions => predictions(&validation.curves, parameters).map(Some),
+        Plot::Contraction if of > MAX_SERIES => Ok(None),
         Plot::Contraction => contraction(&validation.curves, parameters).map(Some),
         Plot::LogProb => log_prob(validation).transpose(),
     };
@@ -213,33 +222,31 @@ fn hpd(validation: &Validation) -> Option<Result<Figure, FigureError>> {
     Some(calibration.figure())
 }
 
-fn tarp(validation: &Validation) -> Result<Figure, FigureError> {
-    let curves = &validation.curves;
-    let tests: Vec<(&str, &str, &Tarp)> = [("random references", "random", Some(&curves.tarp))]
-        .into_iter()
-        .chain([("references from the data", "from the data", curves.tarp_x.as_ref())])
-        .filter_map(|(name, short, test)| Some((name, short, test?)))
-        .collect();
-    let bootstrap = tests.iter().enumerate().map(|(index, (_, _, test))| CalibrationBand {
-        name: "bootstrap 68 %".into(),
-        lower: test.one_sigma.0.clone(),
-        upper: test.one_sigma.1.clone(),
-        of_curve: Some(index),
-    });
-    let p_value = |short: &str| if tests.len() == 1 { "KS p".to_string() } else { format!("KS p {short}") };
+fn tarp(title: &str, curves: &Curves, test: &Tarp) -> Result<Figure, FigureError> {
+    let bootstrap = |name: &str, (lower, upper): &(Vec<f64>, Vec<f64>)| CalibrationBand {
+        name: name.into(),
+        lower: lower.clone(),
+        upper: upper.clone(),
+        of_curve: Some(0),
+    };
+    let bands = [bootstrap("bootstrap 95 %", &test.two_sigma), bootstrap("bootstrap 68 %", &test.one_sigma)];
     Calibration {
-        title: "TARP".into(),
+        title: title.into(),
         kind: CalibrationKind::Tarp,
         credibility: curves.alpha.clone(),
-        curves: tests
-            .iter()
-            .map(|(name, _, test)| CalibrationCurve { name: (*name).into(), coverage: test.coverage.ecp.clone() })
-            .collect(),
-        bands: expected_bands(curves, &[0.95]).into_iter().chain(bootstrap).collect(),
-        remarks: tests.iter().map(|(_, short, test)| Remark::new(p_value(short), test.coverage.ks_p)).collect(),
+        curves: vec![CalibrationCurve { name: "joint posterior".into(), coverage: test.coverage.ecp.clone() }],
+        bands: expected_bands(curves, &[0.95]).into_iter().chain(bands).collect(),
+        remarks: vec![
+            Remark::new("KS p", test.coverage.ks_p),
+            Remark::new("area", test.coverage.atc),
+            Remark::new("its standard error", test.atc_sd),
+        ],
     }
     .figure()
 }
+
+/// Colours before the palette repeats.
+const MAX_SERIES: usize = 7;
 
 /// More points than this per panel are a smear: the first ones are drawn, the numbers hold for all.
 const MAX_POINTS: usize = 500;
@@ -256,7 +263,7 @@ fn predictions(curves: &Curves, parameters: &[ParameterInfo]) -> Result<Figure, 
             truth: first(&found.truth),
             centre: first(&found.mean),
             error: Errors::symmetric(first(&found.sd)),
-            remarks: vec![Remark::new("R²", found.r2), Remark::new("NRMSE", found.nrmse)],
+            remarks: vec![Remark::new("R²", found.r2)],
         }
     });
     Predictions { title: "Predictions".into(), centre: "posterior mean".into(), parameters: predictions.collect() }.figure()

@@ -1,7 +1,7 @@
 //! What was run: configuration, data and versions in a few words.
 
 use crate::config::{ModelConfig, NetConfig, TrainConfig};
-use crate::present::labels::prose_label;
+use crate::present::labels::{capital, prose_label, unit_label};
 use crate::present::run::{RunConfig, RunFiles};
 use abduce_report::html::{Cell, Table};
 use serde::Serialize;
@@ -14,14 +14,14 @@ pub(super) fn title(files: &RunFiles) -> String {
             return title.clone();
         }
         if let Some(simulate) = &config.simulate {
-            return format!("Posterior of {}", simulate.task);
+            return capital(&simulate.task.replace('_', " "));
         }
     }
     let name = files.posterior.as_ref().map(|posterior| posterior.name.as_str()).filter(|name| !name.is_empty());
     name.map_or_else(|| "Posterior".into(), |name| format!("Posterior {name}"))
 }
 
-/// Parameters and data in one line.
+/// Parameters, data and method in one line.
 pub(super) fn subtitle(files: &RunFiles) -> String {
     let parameters = files.parameters();
     let names: Vec<String> = parameters.iter().map(prose_label).collect();
@@ -31,11 +31,14 @@ pub(super) fn subtitle(files: &RunFiles) -> String {
         few if few.len() <= 6 => few.join(", "),
         many => format!("{} parameters", many.len()),
     };
-    let given = files.posterior.as_ref().map_or_else(String::new, |posterior| match posterior.x_len() {
-        1 => ", given one number".into(),
-        length => format!(", given {length} numbers"),
+    let given = files.posterior.as_ref().map_or_else(String::new, |posterior| {
+        let numbers = match posterior.x_len() {
+            1 => "one number".into(),
+            length => format!("{length} numbers"),
+        };
+        format!(" given {numbers}, by {}", method(posterior.members.len()))
     });
-    format!("Posterior of {of}{given}")
+    format!("{of}{given}")
 }
 
 /// Names and values under "What was run".
@@ -100,13 +103,20 @@ pub(super) fn parameters(files: &RunFiles) -> Table {
     }
     let row = |(index, parameter): (usize, &abduce_data::ParameterInfo)| {
         let mut row = vec![Cell::Name(parameter.label_or_name().to_string()), Cell::Text(format!("`{}`", parameter.name))];
-        row.extend(with_units.then(|| Cell::Name(parameter.unit.clone().unwrap_or_default())));
+        row.extend(with_units.then(|| Cell::Name(parameter.unit.as_deref().map(unit_label).unwrap_or_default())));
         if let Some(limit) = support.and_then(|support| support.get(index)) {
-            row.extend([Cell::Number(limit.low, 4), Cell::Number(limit.high, 4)]);
+            row.extend([limit.low, limit.high].map(|end| Cell::Number(end, digits(end))));
         }
         row
     };
-    Table { caption: "Parameters.".into(), columns, rows: parameters.iter().enumerate().map(row).collect() }
+    Table { caption: "Parameters and the limits of their prior.".into(), columns, rows: parameters.iter().enumerate().map(row).collect() }
+}
+
+/// The fewest significant digits, up to six, that say the number.
+fn digits(value: f64) -> usize {
+    let says =
+        |digits: usize| format!("{value:.*e}", digits - 1).parse().is_ok_and(|short: f64| (short - value).abs() <= 1e-6 * value.abs());
+    (1..6).find(|&digits| says(digits)).unwrap_or(6)
 }
 
 /// Version, and what the page is.
@@ -118,7 +128,7 @@ pub(super) fn footer(files: &RunFiles) -> String {
 fn method(nets: usize) -> String {
     match nets {
         1 => "neural posterior estimation".into(),
-        nets => format!("neural posterior estimation, ensemble of {nets}"),
+        nets => format!("neural posterior estimation with an ensemble of {nets} nets"),
     }
 }
 
@@ -143,13 +153,20 @@ fn net(net: &NetConfig) -> String {
     format!("{repeats}{}", arguments(&net.density))
 }
 
-/// `KIND: key value, …` of a tagged section.
+/// `KIND: key value, …` of a section `{model: KIND, …}` or `{KIND: {…}}`.
 fn arguments(section: &impl Serialize) -> String {
-    let Ok(Value::Object(fields)) = serde_json::to_value(section) else { return String::new() };
-    let kind = fields.get("model").or_else(|| fields.get("class")).and_then(Value::as_str).unwrap_or_default().to_string();
-    let arguments = fields.iter().filter(|(key, value)| !matches!(key.as_str(), "model" | "class") && !value.is_null());
+    let Ok(Value::Object(mut fields)) = serde_json::to_value(section) else { return String::new() };
+    let kind = match fields.remove("model") {
+        Some(kind) => plain(&kind),
+        None => {
+            let Some((kind, Value::Object(inner))) = fields.into_iter().next() else { return String::new() };
+            fields = inner;
+            kind
+        }
+    };
+    let arguments = fields.iter().filter(|(_, value)| !value.is_null());
     let arguments: Vec<String> = arguments.map(|(key, value)| format!("{} {}", key.replace('_', " "), plain(value))).collect();
-    [kind, arguments.join(", ")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+    if arguments.is_empty() { kind } else { format!("{kind}: {}", arguments.join(", ")) }
 }
 
 fn plain(value: &Value) -> String {

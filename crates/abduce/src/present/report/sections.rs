@@ -1,5 +1,6 @@
 //! The sections of the page, from the answer down to the configuration.
 
+use crate::present::labels::{capital, printed, prose_label};
 use crate::present::posterior::{Intervals, corner, intervals};
 use crate::present::run::RunFiles;
 use crate::present::validation::{self, Plot};
@@ -87,12 +88,20 @@ fn corners(
         (all, shown) => format!("The first {shown} of {all} observations. "),
     };
     let red = if truth.is_some() { " Red: the true values." } else { "" };
-    let what = if d == 1 {
-        "Posterior density, with median and distances to the 16 % and 84 % quantiles."
-    } else {
-        "Contours enclose 68 % and 95 % of the draws; above each column median and distances to the 16 % and 84 % quantiles."
-    };
-    Ok(vec![figure(corner("", parameters, support, &posteriors, truth)?, format!("{first}{what}{red}"), Width::Full)])
+    let what = if d == 1 { "Posterior density." } else { "Contours enclose 68 % and 95 % of the draws." };
+    // The figure has room for the numbers of two posteriors.
+    let numbers = if overlaid <= 2 { " Above: median and distances to the 16 % and 84 % quantiles." } else { "" };
+    let together = corner("", parameters, support, &posteriors, truth)?;
+    let mut blocks = vec![figure(together, format!("{first}{what}{numbers}{red}"), Width::Full)];
+    if overlaid > 1 {
+        let mut alone = Vec::new();
+        for (row, (name, draws)) in posteriors.iter().enumerate() {
+            let truth = files.truth.as_ref().filter(|truth| truth.len() == samples.rows() * d).map(|truth| &truth[row * d..(row + 1) * d]);
+            alone.push(figure(corner(&capital(name), parameters, support, &[("", draws)], truth)?, "", Width::Full));
+        }
+        blocks.push(Block::Details { summary: "One by one, with medians and quantiles".into(), blocks: alone });
+    }
+    Ok(blocks)
 }
 
 fn interval_plots(files: &RunFiles, samples: &RowFile, parameters: &[ParameterInfo]) -> Result<Vec<Block>, PresentError> {
@@ -110,7 +119,7 @@ fn interval_plots(files: &RunFiles, samples: &RowFile, parameters: &[ParameterIn
     }
     let shown =
         if n < samples.rows() { format!("the first {n} of {} observations", samples.rows()) } else { format!("all {n} observations") };
-    let caption = |parameter: &ParameterInfo| format!("{} of {shown}.", crate::present::labels::prose_label(parameter));
+    let caption = |parameter: &ParameterInfo| format!("{} of {shown}.", prose_label(parameter));
     let plots = parameters.iter().zip(&found).map(|(parameter, found)| {
         Ok(figure(intervals(parameter, found)?, caption(parameter), if d == 1 { Width::Full } else { Width::Half }))
     });
@@ -127,7 +136,15 @@ fn rows(samples: &RowFile, first: usize, count: usize) -> Result<Vec<f32>, Prese
 
 fn compared(found: &comparison::Comparison, parameters: &[ParameterInfo]) -> Result<Section, PresentError> {
     let caption = format!("Each point is one object of {}; a perfect agreement lies on the line.", found.name);
-    let mut blocks = vec![figure(comparison::scatter(found, parameters)?, caption, Width::Half)];
+    let numbers = [
+        ("objects", Some(found.reference.len().to_string())),
+        ("median of ours / reference", found.median_ratio.map(|ratio| format!("{ratio:.3}"))),
+        ("scatter of the ratio", found.scatter_dex.map(|scatter| format!("{scatter:.3} dex"))),
+        ("mean of (ours − reference) / error", found.pull_mean.map(|pull| printed(&format!("{pull:.2}")))),
+        ("standard deviation of the same", found.pull_sd.map(|sd| format!("{sd:.2}"))),
+    ];
+    let numbers = numbers.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect();
+    let mut blocks = vec![Block::Pairs(numbers), figure(comparison::scatter(found, parameters)?, caption, Width::Half)];
     if let Some(predictive) = &found.predictive {
         let caption = "Counts that the posterior predicts for a survey like the observed one, and the observed ones.";
         blocks.push(figure(comparison::counts(&found.name, predictive)?, caption, Width::Half));
@@ -146,12 +163,8 @@ fn calibration(validation: &Validation, parameters: &[ParameterInfo]) -> Result<
         (Plot::Ranks, Width::Full, "Flat is calibrated. A ∪ shape means too narrow, a ∩ shape too wide, a slope biased."),
         (Plot::Coverage, Width::Half, "Fraction of true values below each posterior quantile; calibrated curves stay in the bands."),
         (Plot::Hpd, Width::Half, "Fraction of truths inside the densest regions: below the diagonal too narrow, above too wide."),
-        (
-            Plot::Tarp,
-            Width::Half,
-            "Coverage of regions around reference points. References predicted from the data also notice unused information.",
-        ),
-        (Plot::Ecdf, Width::Half, "The ranks once more, cumulatively and without bins: a calibrated curve stays inside the band."),
+        (Plot::Tarp, Width::Half, "Coverage of regions around random points: below the diagonal too narrow or biased."),
+        (Plot::TarpX, Width::Half, "The same around points predicted from the data, which also notices information left unused."),
     ];
     for (plot, width, caption) in captions {
         if let Some(drawn) = validation::figure(plot, validation, parameters)? {
@@ -165,27 +178,38 @@ fn calibration(validation: &Validation, parameters: &[ParameterInfo]) -> Result<
 fn numbers(validation: &Validation, parameters: &[ParameterInfo]) -> Block {
     let columns = ["parameter", "rank KS p", "rank χ² p", "mean z", "sd of z", "contraction", "RMSE", "NRMSE", "R²"];
     let row = |(parameter, found): (&ParameterInfo, &abduce_inference::diagnostics::ParameterMetrics)| {
-        let number = |value: f64| Cell::Number(value, 3);
         let mut row = vec![Cell::Name(parameter.label_or_name().to_string())];
         row.extend([found.sbc_ks_p, found.sbc_chi2_p].map(|p| Cell::Number(p, 2)));
-        row.extend([found.z_mean, found.z_sd, found.contraction, found.rmse, found.nrmse, found.r2].map(number));
+        row.extend([found.z_mean, found.z_sd, found.contraction].map(thousandths));
+        row.push(Cell::Number(found.rmse, 3));
+        row.extend([found.nrmse, found.r2].map(thousandths));
         row
     };
     Block::Table(Table {
-        caption: "z = (truth − mean)/sd should have mean 0 and sd 1; p-values below 0.01, over all parameters, mean a defect.".into(),
+        caption: "z = (truth − mean)/sd has mean 0 and sd 1 when calibrated. Of many p-values some are small by chance: the verdict allows for that."
+            .into(),
         columns: columns.map(str::to_string).to_vec(),
         rows: parameters.iter().zip(&validation.metrics.parameters).map(row).collect(),
     })
 }
 
+/// Three decimals: the digits after them are noise in numbers of order one.
+fn thousandths(value: f64) -> Cell {
+    let rounded = (1000.0 * value).round() / 1000.0;
+    let decade = if rounded == 0.0 { 0.0 } else { rounded.abs().log10().floor() };
+    Cell::Number(rounded, (4.0 + decade).max(1.0) as usize)
+}
+
 fn information(validation: &Validation, parameters: &[ParameterInfo]) -> Result<Section, PresentError> {
+    let alone = parameters.len() == 1;
     let captions = [
-        (Plot::Predictions, Width::Full, "Posterior mean against the true value, for up to 500 pairs; R² and NRMSE are those of all."),
+        (Plot::Predictions, if alone { Width::Half } else { Width::Full }, "Posterior mean against the true value, for up to 500 pairs."),
         (Plot::LogProb, Width::Half, "Log-probability of the true parameters; the prior's mean is what ignoring the data would reach."),
         (Plot::Contraction, Width::Half, "To the right the data tell more; z beyond the dotted lines should be rare (1 in 20)."),
     ];
     let mut blocks = Vec::new();
-    for (plot, width, caption) in captions {
+    // Of one parameter the table says as much as the last figure would.
+    for (plot, width, caption) in captions.into_iter().take(if alone { 2 } else { 3 }) {
         if let Some(drawn) = validation::figure(plot, validation, parameters)? {
             blocks.push(figure(drawn, caption, width));
         }

@@ -1,6 +1,6 @@
 //! The answer at the top: can this posterior be used?
 
-use crate::present::labels::{prose_label, sentence};
+use crate::present::labels::{printed, prose_label, sentence};
 use crate::present::run::RunFiles;
 use abduce_inference::diagnostics::{self, COVERAGE_MIN_PAIRS, Gate, GateMetrics, Metrics, Severity, Warning};
 use abduce_inference::posterior::Novelty;
@@ -30,7 +30,7 @@ pub(super) fn judge(files: &RunFiles) -> Judgement {
     let worst = findings.first().map_or(Severity::Info, |finding| finding.severity);
     let mut headline = |opening: &str, status| {
         let worst = findings.remove(0);
-        Verdict { status, headline: format!("{opening}: {}", worst.text), text: sentence(&worst.hint) }
+        Verdict { status, headline: format!("{opening}: {}", printed(&worst.text)), text: sentence(&worst.hint) }
     };
     let verdict = match worst {
         Severity::Error => headline("Do not use this posterior", Status::Bad),
@@ -108,11 +108,14 @@ fn novelties(found: &[Novelty], observations: Option<usize>) -> Vec<Warning> {
         let number = if novelty.distance < 10.0 { format!("{:.1}", novelty.distance) } else { format!("{:.0}", novelty.distance) };
         format!("{number} standard deviations outside the simulations in feature {}{others}", novelty.feature)
     };
+    // The hint is the same for all: it stands once.
+    let hinted = |index: usize, text: String| if index == 0 { warning(text) } else { Warning { hint: String::new(), ..warning(text) } };
     match farthest.as_slice() {
         [] => Vec::new(),
         [only] if observations == Some(1) => vec![warning(format!("this observation lies {}", distance(only)))],
         few if few.len() <= MAX_NAMED => {
-            few.iter().map(|novelty| warning(format!("observation {} lies {}", novelty.row, distance(novelty)))).collect()
+            let text = |novelty: &Novelty| format!("observation {} lies {}", novelty.row, distance(novelty));
+            few.iter().enumerate().map(|(index, novelty)| hinted(index, text(novelty))).collect()
         }
         [first, ..] => {
             let of = observations.map_or_else(String::new, |all| format!(" of {all}"));
@@ -160,10 +163,9 @@ fn name(gate: Gate) -> &'static str {
 }
 
 fn number(gate: Gate, value: f64) -> String {
-    let text = match gate {
+    printed(&match gate {
         Gate::Coverage if value < 1e-3 => format!("{value:.0e}"),
-        Gate::Coverage => format!("{value:.3}"),
-        Gate::LogProbBeatsPrior | Gate::Contraction => format!("{value:.2}"),
-    };
-    text.replace('-', "−")
+        Gate::Coverage if value < 0.1 => format!("{value:.3}"),
+        Gate::Coverage | Gate::LogProbBeatsPrior | Gate::Contraction => format!("{value:.2}"),
+    })
 }
