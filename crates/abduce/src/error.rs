@@ -205,7 +205,9 @@ impl From<DataError> for Error {
             DataError::Io { source, .. } => match source.kind() {
                 ErrorKind::NotFound => Some("check the path; it is relative to the working directory, then to the file that names it"),
                 ErrorKind::PermissionDenied => Some("check the permissions of the file and its folder"),
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("make room and run the command again; nothing half-written is left"),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                    Some("make room and run the command again; nothing half-written is left")
+                }
                 ErrorKind::OutOfMemory => Some("the array is larger than the memory of this machine"),
                 _ => None,
             },
@@ -267,8 +269,12 @@ impl From<DiagnosticsError> for Error {
     fn from(error: DiagnosticsError) -> Self {
         let help = match &error {
             DiagnosticsError::TooFewPairs { .. } => Some("give more test simulations"),
-            DiagnosticsError::ConstantParameter { .. } => Some("test pairs must be drawn from the prior and the simulator, like the training pairs"),
-            DiagnosticsError::TooManyExcluded { .. } => Some("are the test parameters drawn from the prior that the posterior was trained with?"),
+            DiagnosticsError::ConstantParameter { .. } => {
+                Some("test pairs must be drawn from the prior and the simulator, like the training pairs")
+            }
+            DiagnosticsError::TooManyExcluded { .. } => {
+                Some("are the test parameters drawn from the prior that the posterior was trained with?")
+            }
             _ => None,
         };
         Self::with_hint(&error, help)

@@ -149,7 +149,8 @@ impl<'a> Pipeline<'a> {
         let (file, truth) = observation_files(&self.config, config, self.paths)?;
         let seed = self.seed().derive("sample", 0);
         let model = DataFile::of("posterior", &posterior_path(&self.run, &self.infer))?;
-        let depends = fingerprint(&json!([VERSION, model, DataFile::of("x_obs", &file)?, config.n, seed, self.session.compute.simd.name()]))?;
+        let depends =
+            fingerprint(&json!([VERSION, model, DataFile::of("x_obs", &file)?, config.n, seed, self.session.compute.simd.name()]))?;
         let [x_path, samples_path] = [OBSERVATIONS, SAMPLES].map(|name| self.run.file(name));
         let outputs = [samples_path.clone(), x_path.clone()];
         stage(self.session, &self.run, &Stage { name: "sample", fingerprint: &depends, outputs: &outputs }, || {
@@ -178,7 +179,10 @@ impl<'a> Pipeline<'a> {
             let names: Vec<&str> = posterior.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
             let wanted = config.parameter.as_deref().unwrap_or(names[0]);
             let parameter = names.iter().position(|name| *name == wanted).ok_or_else(|| {
-                Error::failed(format!("report.compare: there is no parameter `{wanted}`"), format!("the parameters are {}", names.join(", ")))
+                Error::failed(
+                    format!("report.compare: there is no parameter `{wanted}`"),
+                    format!("the parameters are {}", names.join(", ")),
+                )
             })?;
             let values = |path: &Path| -> Result<Vec<f64>, Error> {
                 Ok(inputs::read_array(path, "values")?.into_data().into_iter().map(f64::from).collect())

@@ -59,7 +59,19 @@ fn every_command_in_turn() {
 fn a_failed_gate_is_status_three() {
     let place = Workplace::simulated();
     // A net that has not learnt anything does not beat the prior.
-    place.ok(&["train", "infer.yaml", "--data", "data.yaml", "-o", "run", "--quiet", "--set", "train_args.max_num_epochs=1", "--set", "train_args.learning_rate=1e-9"]);
+    place.ok(&[
+        "train",
+        "infer.yaml",
+        "--data",
+        "data.yaml",
+        "-o",
+        "run",
+        "--quiet",
+        "--set",
+        "train_args.max_num_epochs=1",
+        "--set",
+        "train_args.learning_rate=1e-9",
+    ]);
     let args = ["validate", "run", "--data", "data.yaml", "--set", "n_data=100", "--gate", "log_prob_beats_prior", "-o", "v"];
     place.fails(3, &args, &["gate log_prob_beats_prior does not hold"]);
 }
@@ -151,8 +163,22 @@ fn one_file_runs_everything_to_the_same_bytes_for_any_threads() {
 fn a_killed_training_resumes_to_the_same_bytes() {
     let place = Workplace::simulated();
     let train = |out: &str| {
-        ["train", "infer.yaml", "--data", "data.yaml", "-o", out, "--quiet", "--threads", "1", "--set", "train_args.max_num_epochs=300", "--set", "train_args.stop_after_epochs=300"]
-            .map(str::to_string)
+        [
+            "train",
+            "infer.yaml",
+            "--data",
+            "data.yaml",
+            "-o",
+            out,
+            "--quiet",
+            "--threads",
+            "1",
+            "--set",
+            "train_args.max_num_epochs=300",
+            "--set",
+            "train_args.stop_after_epochs=300",
+        ]
+        .map(str::to_string)
     };
     fn args(all: &[String]) -> Vec<&str> {
         all.iter().map(String::as_str).collect()
@@ -178,7 +204,20 @@ fn a_killed_training_resumes_to_the_same_bytes() {
 #[test]
 fn an_interrupt_is_status_75_and_resumes() {
     let place = Workplace::simulated();
-    let args = ["train", "infer.yaml", "--data", "data.yaml", "-o", "run", "--threads", "1", "--set", "train_args.max_num_epochs=100000", "--set", "train_args.stop_after_epochs=100000"];
+    let args = [
+        "train",
+        "infer.yaml",
+        "--data",
+        "data.yaml",
+        "-o",
+        "run",
+        "--threads",
+        "1",
+        "--set",
+        "train_args.max_num_epochs=100000",
+        "--set",
+        "train_args.stop_after_epochs=100000",
+    ];
     let mut command = place.command(&args);
     let child = command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
     while !place.path("run/checkpoints/net-0.safetensors").exists() {

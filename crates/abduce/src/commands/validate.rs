@@ -7,7 +7,7 @@ use crate::pipeline::{Ending, VERSION, judge};
 use crate::present::run::VALIDATION;
 use crate::session::{Session, json, print};
 use crate::stages::inputs::{PairFiles, observation};
-use crate::stages::run::{Stage, fingerprint, stage};
+use crate::stages::run::{Stage, fingerprint, perform};
 use crate::stages::validate::{Test, Tested, validate};
 use abduce_data::{RunDir, Seed};
 use abduce_inference::diagnostics::{Gate, Metrics};
@@ -66,7 +66,9 @@ pub fn run(session: &Session, args: &ValidateArgs) -> Result<Ending, Error> {
     let posterior = match (&args.run, &config.posterior_file) {
         (Some(run), _) => load_posterior(session, run)?,
         (None, Some(file)) => load_found(val_paths.posterior(&config.out_dir, file))?,
-        (None, None) => return Err(usage("there is no posterior to validate", "give RUN, or --metrics with a file that names `posterior_file`")),
+        (None, None) => {
+            return Err(usage("there is no posterior to validate", "give RUN, or --metrics with a file that names `posterior_file`"));
+        }
     };
     let (data, paths) = match (&args.data, &config.data) {
         (Some(file), _) => {
@@ -85,7 +87,8 @@ pub fn run(session: &Session, args: &ValidateArgs) -> Result<Ending, Error> {
     };
     let mut gates = config.gates.clone();
     gates.extend(args.gate.iter().filter(|gate| !config.gates.contains(gate)));
-    let run_seed = run.as_ref().map(|run| RunDir::open(run)?.manifest()).transpose()?.and_then(|manifest| manifest.seeds.get("run").copied());
+    let run_seed =
+        run.as_ref().map(|run| RunDir::open(run)?.manifest()).transpose()?.and_then(|manifest| manifest.seeds.get("run").copied());
     let seed = args.seed.or(config.seed).map(Seed).or(run_seed).unwrap_or(Seed(0));
 
     let pairs = PairFiles::new(&data, &paths);
@@ -99,11 +102,11 @@ pub fn run(session: &Session, args: &ValidateArgs) -> Result<Ending, Error> {
         Ok(warnings)
     };
     match run.filter(|run| folder == run.join(VALIDATION)) {
-        // The run keeps the warnings for its report. The stage is new each time: it was asked for.
+        // The run keeps the warnings for its report. Whatever was done before: it was asked for now.
         Some(run) => {
             let run = RunDir::resume(&run)?;
-            let fingerprint = fingerprint(&json!([VERSION, "validate", seed, gates]))?;
-            stage(session, &run, &Stage { name: "validate", fingerprint: &fingerprint, outputs: &[folder.join("")] }, &mut work)?;
+            let fingerprint = fingerprint(&json!([VERSION, "abduce validate", pairs.hashes()?, seed, gates]))?;
+            perform(session, &run, &Stage { name: "validate", fingerprint: &fingerprint, outputs: &[] }, work)?;
         }
         None => work()?.iter().for_each(|warning| session.console.warn(warning)),
     }

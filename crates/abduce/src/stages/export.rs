@@ -36,7 +36,10 @@ pub fn getdist(prefix: &Path, posterior: &Posterior, compute: &Compute, x: &Arra
             Ok(())
         })?;
         write_atomic(&name(".paramnames"), |out| {
-            posterior.parameters.iter().try_for_each(|p| writeln!(out, "{}\t{}", p.name.replace(char::is_whitespace, "_"), p.label_or_name()))
+            posterior
+                .parameters
+                .iter()
+                .try_for_each(|p| writeln!(out, "{}\t{}", p.name.replace(char::is_whitespace, "_"), p.label_or_name()))
         })?;
         let bound = |value: f64| if value.is_finite() { value.to_string() } else { "N".to_string() };
         write_atomic(&name(".ranges"), |out| {

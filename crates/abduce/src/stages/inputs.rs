@@ -68,7 +68,12 @@ impl PairFiles {
         let dropped = source.nan_report();
         if dropped.rows > 0 && self.nan_rows == NanRows::Error {
             return Err(Error::failed(
-                format!("{} of {} rows hold NaN or infinite values; the first is row {}", dropped.rows, source.rows(), dropped.first_row.unwrap_or(0)),
+                format!(
+                    "{} of {} rows hold NaN or infinite values; the first is row {}",
+                    dropped.rows,
+                    source.rows(),
+                    dropped.first_row.unwrap_or(0)
+                ),
                 "the data section says `nan_rows: error`; `nan_rows: drop` leaves such rows out",
             ));
         }

@@ -21,18 +21,10 @@ pub fn nets(config: &InferConfig, x_len: usize) -> Result<Vec<NetSpec>, Error> {
 fn density(config: &DensityConfig) -> DensitySpec {
     let hidden = |width: usize, layers: usize| vec![width; layers];
     match config {
-        DensityConfig::Mdn(c) => {
-            DensitySpec::Mdn { hidden: hidden(c.hidden_features, c.hidden_layers), components: c.num_components }
-        }
-        DensityConfig::Made(c) => {
-            DensitySpec::Made { hidden: hidden(c.hidden_features, c.hidden_layers), components: c.num_components }
-        }
-        DensityConfig::Maf(c) => {
-            DensitySpec::Maf { transforms: c.num_transforms, hidden: hidden(c.hidden_features, c.hidden_layers) }
-        }
-        DensityConfig::Nice(c) => {
-            DensitySpec::Nice { transforms: c.num_transforms, hidden: hidden(c.hidden_features, c.hidden_layers) }
-        }
+        DensityConfig::Mdn(c) => DensitySpec::Mdn { hidden: hidden(c.hidden_features, c.hidden_layers), components: c.num_components },
+        DensityConfig::Made(c) => DensitySpec::Made { hidden: hidden(c.hidden_features, c.hidden_layers), components: c.num_components },
+        DensityConfig::Maf(c) => DensitySpec::Maf { transforms: c.num_transforms, hidden: hidden(c.hidden_features, c.hidden_layers) },
+        DensityConfig::Nice(c) => DensitySpec::Nice { transforms: c.num_transforms, hidden: hidden(c.hidden_features, c.hidden_layers) },
         DensityConfig::Realnvp(c) => {
             DensitySpec::RealNvp { transforms: c.num_transforms, hidden: hidden(c.hidden_features, c.hidden_layers) }
         }

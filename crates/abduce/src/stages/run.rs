@@ -67,12 +67,22 @@ pub struct Stage<'a> {
     pub outputs: &'a [PathBuf],
 }
 
-/// Runs a stage, unless it was done before with the same fingerprint. Its warnings are shown and kept for the report.
+/// Runs a stage, unless it was done before with the same fingerprint.
 pub fn stage(session: &Session, run: &RunDir, stage: &Stage<'_>, work: impl FnOnce() -> Result<Vec<Warning>, Error>) -> Result<(), Error> {
     if run.is_stage_done(stage.name, stage.fingerprint)? && stage.outputs.iter().all(|path| path.exists()) {
         session.console.note(format_args!("{}: done before", stage.name));
         return Ok(());
     }
+    perform(session, run, stage, work)
+}
+
+/// Runs a stage. Its warnings are shown, and kept for the report.
+pub fn perform(
+    session: &Session,
+    run: &RunDir,
+    stage: &Stage<'_>,
+    work: impl FnOnce() -> Result<Vec<Warning>, Error>,
+) -> Result<(), Error> {
     if session.is_stopping() {
         return Err(Error::Interrupted { run: run.path().to_path_buf() });
     }

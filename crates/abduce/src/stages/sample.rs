@@ -41,7 +41,10 @@ pub fn novelty_warnings(novelties: &[Novelty], observations: usize) -> Vec<Warni
     };
     let mut found: Vec<Warning> = novelties.iter().take(MAX_NAMED).map(one).collect();
     if novelties.len() > MAX_NAMED {
-        found.push(warning(format!("{} of {observations} observations lie outside the simulations, the first {MAX_NAMED} are named", novelties.len()), hint));
+        found.push(warning(
+            format!("{} of {observations} observations lie outside the simulations, the first {MAX_NAMED} are named", novelties.len()),
+            hint,
+        ));
     }
     found
 }

@@ -140,7 +140,9 @@ fn announce(session: &Session, task: &NpeTask<'_>) {
         session.console.note(format_args!("memory: {} MiB of data stay in their files, mixed in a buffer of {buffer} MiB", mib(bytes)));
     } else if bytes > LARGE_BYTES {
         // The data as given, and as the nets see them.
-        session.console.note(format_args!("memory: about {} MiB for the data (a smaller `buffer_mib` leaves them on disk)", mib(2 * bytes)));
+        session
+            .console
+            .note(format_args!("memory: about {} MiB for the data (a smaller `buffer_mib` leaves them on disk)", mib(2 * bytes)));
     }
 }
 

@@ -11,7 +11,9 @@ use crate::present::validation::{PlotSelection, write_plots};
 use crate::session::{Session, json};
 use abduce_data::artefact::write_atomic;
 use abduce_data::{Array, PairSource, ParameterInfo, Seed};
-use abduce_inference::diagnostics::{self, Gate, GateMetrics, Metrics, PriorSpread, Validation, ValidationInputs, ValidationOptions, Warning};
+use abduce_inference::diagnostics::{
+    self, Gate, GateMetrics, Metrics, PriorSpread, Validation, ValidationInputs, ValidationOptions, Warning,
+};
 use abduce_inference::posterior::Posterior;
 use abduce_inference::prior::Prior;
 use std::io::Write as _;
