@@ -234,7 +234,7 @@ fn trained(files: &RunFiles) -> Result<Option<Section>, PresentError> {
             ]
         };
         blocks.push(Block::Table(Table {
-            caption: "Weights are fitted on the validation part: together the nets predict better than any of them alone.".into(),
+            caption: "Weights maximise the log-probability of the validation part under the mixture of all nets.".into(),
             columns: ["net", "density", "weight", "epochs", "epoch kept", "validation log q"].map(str::to_string).to_vec(),
             rows: files.training.iter().enumerate().map(row).collect(),
         }));
