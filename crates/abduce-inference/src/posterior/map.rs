@@ -46,7 +46,7 @@ impl Posterior {
         let input = self.network_input(x)?;
         let (mut z, _) = self.unconstrained(starts)?;
         let (mut value, mut gradient) = self.objective(compute, &z, &input);
-        let mut size = vec![0.05f64; STARTS];
+        let mut size = [0.05f64; STARTS];
         for _ in 0..STEPS {
             let mut trial = z.clone();
             for s in 0..STARTS {
