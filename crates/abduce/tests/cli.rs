@@ -1,7 +1,5 @@
 //! Every command, end to end, on a task of a few seconds.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
-
 mod program;
 
 use abduce_data::npy;

@@ -155,7 +155,6 @@ fn sd_of(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
     use super::*;
 
     #[test]

@@ -175,8 +175,11 @@ pub fn make_folder(folder: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(folder).map_err(|source| Error::File { action: "create the folder", path: folder.to_path_buf(), source })
 }
 
-/// The observation that a data section names, and its true or fiducial parameters.
-pub fn observation(config: &DataConfig, paths: &PathRules, posterior: &Posterior) -> Result<Option<(Array, Option<Vec<f64>>)>, Error> {
+/// An observation and its true or fiducial parameters, where they are known.
+pub type Observation = (Array, Option<Vec<f64>>);
+
+/// The observation that a data section names.
+pub fn observation(config: &DataConfig, paths: &PathRules, posterior: &Posterior) -> Result<Option<Observation>, Error> {
     let Some(file) = &config.xobs_file else { return Ok(None) };
     let x = observations(&paths.input(&config.file(file)), posterior)?;
     let truth = config.thetafid_file.as_ref().map(|file| parameters(&paths.input(&config.file(file)), posterior)).transpose()?;

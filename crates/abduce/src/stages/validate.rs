@@ -1,6 +1,6 @@
 //! Validation: is the posterior right on pairs that it has not seen?
 
-use super::inputs::{dropped_rows, make_folder, write_array};
+use super::inputs::{Observation, dropped_rows, make_folder, write_array};
 use super::sample::sample;
 use super::train::prefix;
 use crate::config::{CoveragePlot, MetricConfig, SinglePosteriorConfig, ValConfig};
@@ -34,7 +34,7 @@ pub struct Test<'a> {
     /// What to compute and draw.
     pub config: &'a ValConfig,
     /// Observation of the corner plot and its true parameters, where given.
-    pub observation: Option<(Array, Option<Vec<f64>>)>,
+    pub observation: Option<Observation>,
     /// Gates that must hold.
     pub gates: Vec<Gate>,
     /// Seed of draws and random references.
