@@ -248,17 +248,23 @@ pub fn train<S: RowSource>(
             state.progress.stalled = 0;
             state.params.copy_from_slice(&state.best);
         }
-        let (m, v, steps) = adam.state();
-        state.progress.steps = steps;
-        for (kept, moment) in [(&mut state.moments.0, m), (&mut state.moments.1, v)] {
-            kept.clear();
-            kept.extend_from_slice(moment);
-        }
+        save_optimiser(&adam, state);
         if observe(state).is_break() && learning_rate(config, &state.progress).is_some() {
             break Ending::Interrupted;
         }
     };
+    // Also when there was no epoch left to train: the state stays complete.
+    save_optimiser(&adam, state);
     Ok(ending)
+}
+
+fn save_optimiser(adam: &Adam, state: &mut TrainState) {
+    let (m, v, steps) = adam.state();
+    state.progress.steps = steps;
+    for (kept, moment) in [(&mut state.moments.0, m), (&mut state.moments.1, v)] {
+        kept.clear();
+        kept.extend_from_slice(moment);
+    }
 }
 
 /// The next epoch's learning rate; `None` when training is over.
@@ -419,7 +425,8 @@ mod tests {
         if let Some(at) = interrupt {
             let stop = |s: &TrainState| if s.progress.history.len() == at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
             let ending = train(&graph, &layout, &compute, &config, (&mut source(1), &mut source(2)), &mut state, stop);
-            assert_eq!(ending.ok(), Some(Ending::Interrupted));
+            let left = state.progress.history.len() == at && learning_rate(&config, &state.progress).is_some();
+            assert_eq!(ending.ok(), Some(if left { Ending::Interrupted } else { Ending::Finished }));
         }
         let go_on = |_: &TrainState| ControlFlow::Continue(());
         let ending = train(&graph, &layout, &compute, &config, (&mut source(1), &mut source(2)), &mut state, go_on);
@@ -439,8 +446,11 @@ mod tests {
     #[test]
     fn threads_and_interruptions_leave_the_bytes_alone() {
         let reference = run(1, None);
-        for (threads, interrupt) in [(2, None), (3, Some(7)), (1, Some(1))] {
+        // The last interruption comes after the end: resuming a finished run changes nothing.
+        let end = reference.progress.history.len();
+        for (threads, interrupt) in [(2, None), (3, Some(7)), (1, Some(1)), (1, Some(end))] {
             let other = run(threads, interrupt);
+            assert_eq!(other.moments, reference.moments);
             assert_eq!(other.best, reference.best);
             assert_eq!(other.params, reference.params);
             assert_eq!(other.progress, reference.progress);

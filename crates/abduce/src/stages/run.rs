@@ -4,9 +4,10 @@ use crate::error::Error;
 use crate::present::run::WARNINGS;
 use crate::progress::duration;
 use crate::session::Session;
+use crate::stages::train::CHECKPOINTS;
 use abduce_data::RunDir;
 use abduce_data::artefact::sha256;
-use abduce_data::rundir::{Manifest, PROVENANCE};
+use abduce_data::rundir::{Manifest, PROVENANCE, STATE};
 use abduce_inference::diagnostics::Warning;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,7 +17,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// What to do where a run may exist already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
-    /// A run there is an error.
+    /// A run there is an error, unless it came to nothing.
     #[default]
     Refuse,
     /// Go on with it; an error if there is none, or if anything it depends on has changed.
@@ -30,6 +31,8 @@ pub enum Existing {
 /// Opens `path` for the run that `manifest` describes.
 pub fn open(path: &Path, manifest: &Manifest, existing: Existing) -> Result<RunDir, Error> {
     let run = match existing {
+        // A run that failed before it had a result, say for a mistyped file, is no reason to look for another folder.
+        Existing::Refuse if RunDir::is_run(path) && came_to_nothing(path) => RunDir::restart(path)?,
         Existing::Refuse => RunDir::create(path)?,
         Existing::Restart => RunDir::restart(path)?,
         Existing::Resume => {
@@ -47,6 +50,12 @@ pub fn open(path: &Path, manifest: &Manifest, existing: Existing) -> Result<RunD
     };
     run.write_manifest(manifest)?;
     Ok(run)
+}
+
+/// Whether no stage was finished and no network saved.
+fn came_to_nothing(path: &Path) -> bool {
+    let saved = std::fs::read_dir(path.join(CHECKPOINTS)).into_iter().flatten().flatten();
+    !path.join(STATE).exists() && !saved.into_iter().any(|entry| entry.path().extension().is_some_and(|e| e == "safetensors"))
 }
 
 /// A hash of everything that a stage depends on.

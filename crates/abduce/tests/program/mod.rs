@@ -79,7 +79,11 @@ impl Workplace {
         let ended = self.run(args);
         assert_eq!(ended.status, status, "{args:?}: {}", ended.stderr);
         // Lines are broken and drawn around; the words are what matters.
-        let plain = ended.stderr.split_whitespace().filter(|word| !["|", "x", "help:"].contains(word)).collect::<Vec<_>>().join(" ");
+        let plain = |line: &str| {
+            let words = line.split_whitespace().skip_while(|word| ["|", "x", "help:"].contains(word));
+            words.collect::<Vec<_>>().join(" ")
+        };
+        let plain = ended.stderr.lines().map(plain).collect::<Vec<_>>().join(" ");
         for part in parts {
             assert!(plain.contains(part), "{args:?} should say `{part}`: {}", ended.stderr);
         }
