@@ -184,19 +184,22 @@ fn a_killed_training_resumes_to_the_same_bytes() {
     let begun = std::time::Instant::now();
     place.ok(&args(&train("whole")));
     let whole = begun.elapsed();
-    // A kill at a third of the time; a machine that is busy may have finished by then, or not begun, and both must resume too.
-    let mut child = place.command(&args(&train("killed"))).spawn().unwrap();
-    let mut waited = Duration::ZERO;
-    while !(place.path("killed/checkpoints/net-0.safetensors").exists() && waited > whole / 3) && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(5));
-        waited += Duration::from_millis(5);
+    // Kills early, in the middle and late; a machine that is busy may have finished by then, or not begun, and both must resume too.
+    for (sixths, out) in [(1, "early"), (3, "middle"), (5, "late")] {
+        let checkpoint = place.path(&format!("{out}/checkpoints/net-0.safetensors"));
+        let mut child = place.command(&args(&train(out))).spawn().unwrap();
+        let mut waited = Duration::ZERO;
+        while !(checkpoint.exists() && waited > whole * sixths / 6) && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(2));
+            waited += Duration::from_millis(2);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let mut resume = train(out).to_vec();
+        resume.push("--resume".to_string());
+        place.ok(&args(&resume));
+        assert_same_bytes(&place.path("whole"), &place.path(out));
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let mut resume = train("killed").to_vec();
-    resume.push("--resume".to_string());
-    place.ok(&args(&resume));
-    assert_same_bytes(&place.path("whole"), &place.path("killed"));
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Posterior {
     fn climb(&self, compute: &Compute, starts: &[f32], x: &[f32]) -> Result<MapEstimate, PosteriorError> {
         let d = self.dimension();
         let input = self.network_input(x)?;
-        let (mut z, _) = self.unconstrained(starts)?;
+        let (mut z, _) = self.unconstrained(compute, starts)?;
         let (mut value, mut gradient) = self.objective(compute, &z, &input);
         let mut size = [0.05f64; STARTS];
         for _ in 0..STEPS {
@@ -73,7 +73,7 @@ impl Posterior {
         }
         let best = (0..STARTS).max_by(|&a, &b| value[a].total_cmp(&value[b])).unwrap_or(0);
         let mut theta = z[best * d..(best + 1) * d].to_vec();
-        self.constrain(&mut theta);
+        self.constrain(compute, &mut theta);
         Ok(MapEstimate { theta: theta.iter().map(|&t| f64::from(t)).collect(), log_prob: value[best] })
     }
 

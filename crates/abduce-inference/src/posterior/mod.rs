@@ -97,6 +97,9 @@ pub enum PosteriorError {
     Data(#[from] abduce_data::DataError),
 }
 
+/// Rows that a thread maps at once.
+const BLOCK_ROWS: usize = 256;
+
 impl Posterior {
     /// Dimension of θ.
     pub fn dimension(&self) -> usize {
@@ -128,25 +131,26 @@ impl Posterior {
     }
 
     /// z of θ rows, and per row log|∂z/∂θ|, or -∞ where θ lies outside the prior's support.
-    fn unconstrained(&self, theta: &[f32]) -> Result<(Vec<f32>, Vec<f64>), PosteriorError> {
+    fn unconstrained(&self, compute: &Compute, theta: &[f32]) -> Result<(Vec<f32>, Vec<f64>), PosteriorError> {
         let d = self.dimension();
         if theta.is_empty() || !theta.len().is_multiple_of(d) {
             return Err(PosteriorError::Width { what: "theta", found: theta.len(), expected: d });
         }
-        let mut z = Vec::with_capacity(theta.len());
-        let mut log_det = Vec::with_capacity(theta.len() / d);
-        let (mut row, mut u) = (vec![0.0; d], vec![0.0; d]);
-        for theta in theta.chunks_exact(d) {
-            let inside = theta.iter().zip(self.prior.support()).all(|(&t, s)| s.contains_rounded(t));
-            row.iter_mut().zip(theta).for_each(|(r, &t)| *r = f64::from(t));
-            if inside {
-                self.transform.unconstrained_from_theta(&row, &mut u);
-            } else {
+        let (mut z, mut log_det) = (vec![0.0f32; theta.len()], vec![f64::NEG_INFINITY; theta.len() / d]);
+        let parts = theta.chunks(BLOCK_ROWS * d).zip(z.chunks_mut(BLOCK_ROWS * d)).zip(log_det.chunks_mut(BLOCK_ROWS));
+        let mut blocks: Vec<_> = parts.collect();
+        compute.threads.for_each(&mut blocks, |_, ((theta, z), log_det)| {
+            let (mut row, mut u) = (vec![0.0; d], vec![0.0; d]);
+            for ((theta, z), log_det) in theta.chunks_exact(d).zip(z.chunks_exact_mut(d)).zip(log_det.iter_mut()) {
                 u.fill(0.0);
+                if theta.iter().zip(self.prior.support()).all(|(&t, s)| s.contains_rounded(t)) {
+                    row.iter_mut().zip(theta).for_each(|(r, &t)| *r = f64::from(t));
+                    *log_det = self.theta_scale.log_abs_det() - self.transform.unconstrained_with_log_abs_det(&row, &mut u);
+                }
+                let scales = self.theta_scale.mean().iter().zip(self.theta_scale.std());
+                z.iter_mut().zip(&u).zip(scales).for_each(|((z, u), (m, s))| *z = ((u - m) / s) as f32);
             }
-            z.extend(u.iter().zip(self.theta_scale.mean()).zip(self.theta_scale.std()).map(|((u, m), s)| ((u - m) / s) as f32));
-            log_det.push(if inside { self.theta_scale.log_abs_det() - self.transform.log_abs_det(&u) } else { f64::NEG_INFINITY });
-        }
+        });
         Ok((z, log_det))
     }
 
@@ -162,7 +166,7 @@ impl Posterior {
         x: &[f32],
         row_of: impl Fn(usize) -> usize + Sync,
     ) -> Result<Vec<f64>, PosteriorError> {
-        let (z, log_det) = self.unconstrained(theta)?;
+        let (z, log_det) = self.unconstrained(compute, theta)?;
         let x = self.network_input(x)?;
         let scores = self.member_scores(compute, &z, &x, &row_of);
         Ok((0..log_det.len()).map(|r| log_det[r] + self.mix(|k| f64::from(scores[k][r]))).collect())
@@ -221,22 +225,24 @@ impl Posterior {
                 }
             }
         }
-        let mut rows: Vec<&mut [f32]> = out.chunks_mut(256 * d).collect();
-        compute.threads.for_each(&mut rows, |_, block| self.constrain(block));
+        self.constrain(compute, &mut out);
         Ok(out)
     }
 
     /// z → θ in place.
-    fn constrain(&self, rows: &mut [f32]) {
+    fn constrain(&self, compute: &Compute, rows: &mut [f32]) {
         let d = self.dimension();
-        let (mut u, mut theta) = (vec![0.0; d], vec![0.0; d]);
-        for row in rows.chunks_exact_mut(d) {
+        let mut blocks: Vec<&mut [f32]> = rows.chunks_mut(BLOCK_ROWS * d).collect();
+        compute.threads.for_each(&mut blocks, |_, block| {
+            let mut column = [0.0; BLOCK_ROWS];
+            let column = &mut column[..block.len() / d];
             for j in 0..d {
-                u[j] = f64::from(row[j]) * self.theta_scale.std()[j] + self.theta_scale.mean()[j];
+                let (mean, std) = (self.theta_scale.mean()[j], self.theta_scale.std()[j]);
+                column.iter_mut().zip(block.iter().skip(j).step_by(d)).for_each(|(u, &z)| *u = f64::from(z) * std + mean);
+                self.transform.parameters[j].theta_from_unconstrained_all(compute.simd, column);
+                block.iter_mut().skip(j).step_by(d).zip(&*column).for_each(|(theta, &value)| *theta = value as f32);
             }
-            self.transform.theta_from_unconstrained(&u, &mut theta);
-            row.iter_mut().zip(&theta).for_each(|(r, t)| *r = *t as f32);
-        }
+        });
     }
 
     fn choose(&self, u: f64) -> usize {

@@ -15,6 +15,7 @@
 //!
 //! Start reading at [`Prior`]; the formulae stand at [`PriorSpec`] and in `univariate.rs`.
 
+mod bounded;
 mod build;
 mod cholesky;
 mod empirical;

@@ -157,11 +157,7 @@ impl Simulator for SzCluster {
     }
 
     fn parameters(&self) -> Vec<ParameterInfo> {
-        vec![ParameterInfo {
-            unit: Some("log10 Msun".into()),
-            label: Some(r"\log_{10} M_{500c}".into()),
-            ..ParameterInfo::named("log10_m500c")
-        }]
+        vec![ParameterInfo { unit: Some("Msun".into()), label: Some(r"\log_{10} M_{500c}".into()), ..ParameterInfo::named("log10_m500c") }]
     }
 
     fn data_shape(&self) -> Vec<usize> {
