@@ -3,15 +3,14 @@
 use crate::conditioner::{MaskedMlp, ResidualShape, mlp};
 use crate::flow::{Autoregressive, Coupling, CouplingNet, feature_order, spline_of};
 use crate::mixture::{GaussianMixture, MixtureShape, draw_component};
+use crate::scorer::{By, Indexed, Scorer, rows_from, rows_into};
 use crate::spec::{AUTOREGRESSIVE_ACTIVATION, COUPLING_ACTIVATION, DensitySpec, SpecError};
 use crate::transform::{Direction, Elementwise, LuLinear, NormalBase, Univariate};
 use abduce_data::{Rng, Seed};
-use abduce_kernels::transpose::features_from_rows;
 use abduce_nn::layers::Activate;
 use abduce_nn::step::CHUNK_ROWS;
-use abduce_nn::{Compute, EmbeddingSpec, Frame, Graph, GraphBuilder, Layout, Purpose, Value, evaluate};
+use abduce_nn::{Compute, EmbeddingSpec, Frame, Graph, GraphBuilder, Layout, Purpose, Value};
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Everything that fixes an estimator's parameters but their values.
@@ -35,13 +34,8 @@ pub struct Architecture {
 pub struct Estimator {
     architecture: Architecture,
     layout: Layout,
-    summaries: usize,
     /// (θ, x) → log q.
-    joint: Arc<Graph>,
-    /// x → summaries; `None` where the data are their own summaries.
-    embed: Option<Arc<Graph>>,
-    /// (θ, summaries) → log q.
-    score: Arc<Graph>,
+    scorer: Scorer,
     draw: Draw,
 }
 
@@ -75,26 +69,8 @@ impl Estimator {
             });
         }
         let mut layout = Layout::new();
-        let summaries = if context == 0 { 0 } else { embedding.out_features(context) };
-
-        let mut g = GraphBuilder::new(&mut layout);
-        let theta = g.input(features);
-        let c = (context > 0).then(|| g.input(context)).map(|x| embedding.apply(&mut g, x));
-        let log_q = build::log_prob(&mut g, density, theta, c);
-        let joint = Arc::new(g.finish(&[log_q]));
-
-        let embed = (context > 0 && *embedding != EmbeddingSpec::Identity).then(|| {
-            let mut g = GraphBuilder::new(&mut layout);
-            let x = g.input(context);
-            let c = embedding.apply(&mut g, x);
-            Arc::new(g.finish(&[c]))
-        });
-
-        let mut g = GraphBuilder::new(&mut layout);
-        let theta = g.input(features);
-        let c = (context > 0).then(|| g.input(summaries));
-        let log_q = build::log_prob(&mut g, density, theta, c);
-        let score = Arc::new(g.finish(&[log_q]));
+        let scorer = Scorer::new(&mut layout, embedding, (features, context), |g, theta, c| build::log_prob(g, density, theta, c));
+        let summaries = scorer.summaries;
 
         let mut g = GraphBuilder::new(&mut layout);
         let draw = match density {
@@ -118,7 +94,7 @@ impl Estimator {
                 Draw::Flow(Arc::new(g.finish(&[theta])))
             }
         };
-        Ok(Self { layout, summaries, joint, embed, score, draw, architecture })
+        Ok(Self { layout, scorer, draw, architecture })
     }
 
     /// What was built.
@@ -133,24 +109,12 @@ impl Estimator {
 
     /// (θ, x) → log q(θ | x), embedding included: the graph that training runs backward. Inputs: θ, then x if there is a context.
     pub const fn joint(&self) -> &Arc<Graph> {
-        &self.joint
+        &self.scorer.joint
     }
 
     /// Summaries of each row of `x` (n, context): (n, summaries).
     pub fn embed(&self, compute: &Compute, params: &[f32], x: &[f32]) -> Vec<f32> {
-        let context = self.architecture.context;
-        let Some(graph) = &self.embed else { return x.to_vec() };
-        let rows = x.len() / context;
-        let mut out = vec![0.0; rows * self.summaries];
-        evaluate(
-            graph,
-            compute,
-            params,
-            (&mut out, self.summaries),
-            |range, frame| rows_into(x, context, range, frame, 0, |r| r),
-            |range, frame, part| rows_from(frame.output(0), frame.lanes(), range.len(), part),
-        );
-        out
+        self.scorer.embed(compute, params, x)
     }
 
     /// log q(θ_r | x_{row_of(r)}) for each row r of `theta` (n, features); `x` (m, context) is embedded once.
@@ -162,23 +126,20 @@ impl Estimator {
         x: &[f32],
         row_of: impl Fn(usize) -> usize + Sync,
     ) -> Vec<f32> {
-        let features = self.architecture.features;
-        let summaries = self.embed(compute, params, x);
-        let mut out = vec![0.0; theta.len() / features];
-        evaluate(
-            &self.score,
-            compute,
-            params,
-            (&mut out, 1),
-            |range, frame| {
-                rows_into(theta, features, range.clone(), frame, 0, |r| r);
-                if self.summaries > 0 {
-                    rows_into(&summaries, self.summaries, range, frame, 1, &row_of);
-                }
-            },
-            |range, frame, part| part.copy_from_slice(&frame.output(0)[..range.len()]),
-        );
-        out
+        let rows = theta.len() / self.architecture.features;
+        self.log_prob_indexed(compute, params, rows, Indexed { table: theta, row: |r| r }, Indexed { table: x, row: row_of })
+    }
+
+    /// log q of `rows` pairs out of two tables.
+    pub fn log_prob_indexed(
+        &self,
+        compute: &Compute,
+        params: &[f32],
+        rows: usize,
+        theta: Indexed<'_, impl Fn(usize) -> usize + Sync>,
+        x: Indexed<'_, impl Fn(usize) -> usize + Sync>,
+    ) -> Vec<f32> {
+        self.scorer.score(compute, params, rows, theta, x)
     }
 
     /// log q and its gradient by θ for each row; a row per θ as in [`Estimator::log_prob`]. Returns (n) and (n, features).
@@ -190,34 +151,21 @@ impl Estimator {
         x: &[f32],
         row_of: impl Fn(usize) -> usize + Sync,
     ) -> (Vec<f32>, Vec<f32>) {
-        let features = self.architecture.features;
-        let summaries = self.embed(compute, params, x);
-        let rows = theta.len() / features;
-        let (mut log_q, mut gradient) = (vec![0.0; rows], vec![0.0; rows * features]);
-        let mut chunks: Vec<_> = log_q
-            .chunks_mut(CHUNK_ROWS)
-            .zip(gradient.chunks_mut(CHUNK_ROWS * features))
-            .enumerate()
-            .map(|(c, (l, g))| (c * CHUNK_ROWS..c * CHUNK_ROWS + l.len(), l, g))
-            .collect();
-        compute.threads.for_each(&mut chunks, |_, (range, log_q, gradient)| {
-            let mut frame = Frame::new(&self.score, Purpose::InputGradients, CHUNK_ROWS);
-            frame.begin(range.len());
-            rows_into(theta, features, range.clone(), &mut frame, 0, |r| r);
-            if self.summaries > 0 {
-                rows_into(&summaries, self.summaries, range.clone(), &mut frame, 1, &row_of);
-            }
-            frame.forward(compute.simd, params);
-            log_q.copy_from_slice(&frame.output(0)[..range.len()]);
-            let seed = frame.output_gradient_mut(0);
-            seed.fill(0.0);
-            seed[..range.len()].fill(1.0);
-            frame.backward(compute.simd, params, None);
-            if let Some(by_theta) = frame.input_gradient(0) {
-                rows_from(by_theta, frame.lanes(), range.len(), gradient);
-            }
-        });
-        (log_q, gradient)
+        let rows = theta.len() / self.architecture.features;
+        self.gradient_indexed(compute, params, rows, Indexed { table: theta, row: |r| r }, Indexed { table: x, row: row_of }, By::Input)
+    }
+
+    /// log q of `rows` pairs and its gradient: (rows), and (rows, features) by θ or (rows, context) by x.
+    pub fn gradient_indexed(
+        &self,
+        compute: &Compute,
+        params: &[f32],
+        rows: usize,
+        theta: Indexed<'_, impl Fn(usize) -> usize + Sync>,
+        x: Indexed<'_, impl Fn(usize) -> usize + Sync>,
+        by: By,
+    ) -> (Vec<f32>, Vec<f32>) {
+        self.scorer.gradient(compute, params, rows, theta, x, by)
     }
 
     /// Draws θ ~ q(· | x_i), `counts[i]` for row i of `x` (m, context), one observation after the other: (Σ counts, features).
@@ -233,7 +181,7 @@ impl Estimator {
         for (i, &count) in counts.iter().enumerate() {
             let (own, tail) = rest.split_at_mut(count * features);
             rest = tail;
-            let c = &summaries[i * self.summaries..(i + 1) * self.summaries];
+            let c = &summaries[i * self.scorer.summaries..(i + 1) * self.scorer.summaries];
             blocks.extend(own.chunks_mut(CHUNK_ROWS * features).enumerate().map(|(b, part)| (((i as u64) << 32) | b as u64, c, part)));
         }
         let per_segment = blocks.len().div_ceil(4 * compute.threads.count()).max(1);
@@ -303,34 +251,6 @@ fn draw_sequential(compute: &Compute, params: &[f32], frame: &mut Frame, c: &[f3
             let first = f * shape.parameters();
             draw_component(shape, |p| f64::from(raw[(first + p) * lanes + row]), choice, &[z], &mut theta);
             part[row * features + f] = theta[0] as f32;
-        }
-    }
-}
-
-/// Copies rows `row_of(r)`, r in `range`, of a row-major table into input `i` of a frame.
-fn rows_into(table: &[f32], width: usize, range: Range<usize>, frame: &mut Frame, i: usize, row_of: impl Fn(usize) -> usize) {
-    let lanes = frame.lanes();
-    let input = frame.input_mut(i);
-    let first = row_of(range.start);
-    if (range.clone()).all(|r| row_of(r) == first + (r - range.start)) {
-        features_from_rows(&table[first * width..], range.len(), width, input, lanes);
-        return;
-    }
-    for f in 0..width {
-        let lane = &mut input[f * lanes..(f + 1) * lanes];
-        for (l, r) in range.clone().enumerate() {
-            lane[l] = table[row_of(r) * width + f];
-        }
-        lane[range.len()..].fill(0.0);
-    }
-}
-
-/// Copies a feature-major value's first rows into a row-major table.
-fn rows_from(value: &[f32], lanes: usize, rows: usize, table: &mut [f32]) {
-    let width = value.len() / lanes;
-    for r in 0..rows {
-        for f in 0..width {
-            table[r * width + f] = value[f * lanes + r];
         }
     }
 }

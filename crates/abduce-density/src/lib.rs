@@ -20,12 +20,16 @@
 //! ```
 //! Start reading at [`estimator`], then [`transform`].
 
+pub mod classifier;
 pub mod conditioner;
 pub mod estimator;
 pub mod flow;
 pub mod mixture;
+mod scorer;
 pub mod spec;
 pub mod transform;
 
+pub use classifier::{Classifier, ClassifierArchitecture, ClassifierSpec};
 pub use estimator::{Architecture, Estimator};
+pub use scorer::{By, Indexed};
 pub use spec::{DensitySpec, SpecError, SplineSpec};

@@ -171,3 +171,14 @@ impl DensitySpec {
 pub(crate) const AUTOREGRESSIVE_ACTIVATION: Activation = Activation::Tanh;
 /// Activation inside couplings and mixture networks.
 pub(crate) const COUPLING_ACTIVATION: Activation = Activation::Relu;
+
+/// Whether `low` ≤ `value` ≤ `high`.
+pub(crate) fn check_range(family: &'static str, field: &'static str, value: usize, low: usize, high: usize) -> Result<(), SpecError> {
+    if (low..=high).contains(&value) { Ok(()) } else { Err(SpecError::OutOfRange { family, field, value, low, high }) }
+}
+
+/// Whether there is a sensible number of hidden layers of sensible widths.
+pub(crate) fn check_widths(family: &'static str, hidden: &[usize]) -> Result<(), SpecError> {
+    check_range(family, "number of hidden layers", hidden.len(), 1, MAX_LAYERS)?;
+    hidden.iter().try_for_each(|&width| check_range(family, "hidden_features", width, 1, MAX_WIDTH))
+}

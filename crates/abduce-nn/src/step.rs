@@ -87,7 +87,7 @@ impl Step {
                 slot.frame.backward(simd, params, Some(&mut slot.gradient));
             }
         });
-        self.reduce(slots)
+        self.reduce(slots, 1)
     }
 
     /// *Split* schedule, for losses that couple rows: all chunks forward, then `loss` over the batch, then all chunks backward.
@@ -110,12 +110,17 @@ impl Step {
             slot.frame.forward(simd, params);
         });
         let total = loss(&mut slots.iter_mut().map(|s| &mut s.frame).collect::<Vec<_>>());
-        self.threads.for_each(slots, |_, slot| {
-            slot.gradient.fill(0.0);
-            slot.loss = 0.0;
-            slot.frame.backward(simd, params, Some(&mut slot.gradient));
+        // Neighbouring chunks share a gradient buffer, so that few are added up in the end.
+        let per_group = ranges.len().div_ceil(MAX_SLOTS);
+        let mut groups: Vec<_> = slots.chunks_mut(per_group).collect();
+        self.threads.for_each(&mut groups, |_, group| {
+            let mut gradient = std::mem::take(&mut group[0].gradient);
+            gradient.fill(0.0);
+            group.iter_mut().for_each(|slot| slot.frame.backward(simd, params, Some(&mut gradient)));
+            group[0].gradient = gradient;
         });
-        let (_, norm) = self.reduce(ranges.len());
+        slots.iter_mut().for_each(|slot| slot.loss = 0.0);
+        let (_, norm) = self.reduce(ranges.len().div_ceil(per_group), per_group);
         (total, norm)
     }
 
@@ -129,29 +134,23 @@ impl Step {
         }
     }
 
-    fn reduce(&mut self, slots: usize) -> (f64, f64) {
-        let loss = self.slots[..slots].iter().map(|s| s.loss).sum();
+    /// Adds up the gradients of `count` ≤ [`MAX_SLOTS`] slots, every `stride`-th, in their order.
+    fn reduce(&mut self, count: usize, stride: usize) -> (f64, f64) {
+        let slots = || self.slots.iter().step_by(stride).take(count);
+        let loss = slots().map(|s| s.loss).sum();
         let mut parts: [&[f32]; MAX_SLOTS] = [&[]; MAX_SLOTS];
-        let squares: f64 = if slots <= MAX_SLOTS {
-            for (part, slot) in parts.iter_mut().zip(&self.slots[..slots]) {
-                *part = &slot.gradient;
-            }
-            let (simd, mask) = (self.simd, self.mask.as_deref());
-            let parts = &parts[..slots];
-            let part_of = |i: usize, total: &mut [f32]| {
-                let start = i * RANGE;
-                simd.reduce(parts, start, mask.map(|m| &m[start..start + total.len()]), total)
-            };
-            if self.gradient.len() <= 2 * RANGE {
-                self.gradient.chunks_mut(RANGE).enumerate().map(|(i, total)| part_of(i, total)).sum()
-            } else {
-                let mut ranges: Vec<_> = self.gradient.chunks_mut(RANGE).map(|total| (total, 0.0)).collect();
-                self.threads.for_each(&mut ranges, |i, (total, squares)| *squares = part_of(i, total));
-                ranges.iter().map(|(_, squares)| squares).sum()
-            }
+        parts.iter_mut().zip(slots()).for_each(|(part, slot)| *part = &slot.gradient);
+        let (simd, mask, parts) = (self.simd, self.mask.as_deref(), &parts[..count]);
+        let part_of = |i: usize, total: &mut [f32]| {
+            let start = i * RANGE;
+            simd.reduce(parts, start, mask.map(|m| &m[start..start + total.len()]), total)
+        };
+        let squares: f64 = if self.gradient.len() <= 2 * RANGE {
+            self.gradient.chunks_mut(RANGE).enumerate().map(|(i, total)| part_of(i, total)).sum()
         } else {
-            let parts: Vec<&[f32]> = self.slots[..slots].iter().map(|s| s.gradient.as_slice()).collect();
-            self.simd.reduce(&parts, 0, self.mask.as_deref(), &mut self.gradient)
+            let mut ranges: Vec<_> = self.gradient.chunks_mut(RANGE).map(|total| (total, 0.0)).collect();
+            self.threads.for_each(&mut ranges, |i, (total, squares)| *squares = part_of(i, total));
+            ranges.iter().map(|(_, squares)| squares).sum()
         };
         (loss, squares.sqrt())
     }

@@ -72,6 +72,23 @@ pub struct Rows {
     pub inputs: Vec<Vec<f32>>,
     /// Weights of the rows.
     pub weights: Vec<f32>,
+    /// What a coupled loss takes off each row's output first (empty: nothing): the log-prior of an atom, say.
+    pub offsets: Vec<f32>,
+}
+
+/// What training minimises.
+#[derive(Clone, Copy)]
+pub enum Objective<'a> {
+    /// Minus the mean weighted output; the network gives a log-density, and rows don't see each other.
+    MeanScore,
+    /// A loss of all outputs of a batch together.
+    Coupled(&'a dyn CoupledLoss),
+}
+
+/// A loss that couples the rows of a batch.
+pub trait CoupledLoss: Sync {
+    /// The mean loss of one batch whose rows have these network outputs, and its gradient by them.
+    fn loss(&self, outputs: &[f32], rows: &Rows, gradient: &mut [f32]) -> f64;
 }
 
 /// Where mini-batches come from. What epoch `e` hands out must depend on the source and on `e` alone.
@@ -175,14 +192,32 @@ pub enum Ending {
     Interrupted,
 }
 
-/// Maximises the mean weighted output of `graph` (one feature: a log-density) over the training rows.
-///
-/// `observe` sees the state after each epoch: progress, checkpoints, and stopping early. On return `state.best` holds the weights of the
-/// epoch with the best validation score.
+/// Maximises the mean weighted output of `graph` (one feature: a log-density) over the training rows: [`train_on`] with
+/// [`Objective::MeanScore`].
 ///
 /// # Errors
 /// Reading fails, a set is empty, or numbers stop being finite.
 pub fn train<S: RowSource>(
+    graph: &Arc<Graph>,
+    layout: &Layout,
+    compute: &Compute,
+    config: &TrainConfig,
+    sources: (&mut S, &mut S),
+    state: &mut TrainState,
+    observe: impl FnMut(&TrainState) -> ControlFlow<()>,
+) -> Result<Ending, TrainError<S::Error>> {
+    train_on(Objective::MeanScore, graph, layout, compute, config, sources, state, observe)
+}
+
+/// Minimises `objective` over the training rows; `graph` has one output of one feature.
+///
+/// `observe` sees the state after each epoch: progress, checkpoints, and stopping early. On return `state.best` holds the weights of the
+/// epoch with the best validation score, which is minus the objective.
+///
+/// # Errors
+/// Reading fails, a set is empty, or numbers stop being finite.
+pub fn train_on<S: RowSource>(
+    objective: Objective<'_>,
     graph: &Arc<Graph>,
     layout: &Layout,
     compute: &Compute,
@@ -194,8 +229,9 @@ pub fn train<S: RowSource>(
     let mut step = Step::new(graph, layout.len(), layout.gradient_mask(), compute.simd, &compute.threads);
     let (m, v) = std::mem::take(&mut state.moments);
     let mut adam = Adam::resume(config.adam, m, v, state.progress.steps);
-    let mut scorer = Scorer::new(graph, compute);
+    let mut scorer = Scorer::new(graph, compute, objective);
     let mut rows = Rows::default();
+    let (mut outputs, mut gradient) = (Vec::new(), Vec::new());
     let ending = loop {
         let epoch = state.progress.history.len();
         let Some(rate) = learning_rate(config, &state.progress) else { break Ending::Finished };
@@ -206,12 +242,25 @@ pub fn train<S: RowSource>(
             if n == 0 {
                 break;
             }
-            let (loss, norm) = step.fused(
-                &state.params,
-                n,
-                |range, frame| fill(&rows, range, frame),
-                |range, frame| seed_gradient(&rows, n, range, frame),
-            );
+            let fill = |range: Range<usize>, frame: &mut Frame| fill(&rows, range, frame);
+            let (loss, norm) = match objective {
+                Objective::MeanScore => step.fused(&state.params, n, fill, |range, frame| seed_gradient(&rows, n, range, frame)),
+                Objective::Coupled(coupled) => step.split(&state.params, n, fill, |frames| {
+                    outputs.clear();
+                    frames.iter().for_each(|frame| outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));
+                    gradient.resize(n, 0.0);
+                    let loss = coupled.loss(&outputs, &rows, &mut gradient);
+                    let mut rest = &gradient[..];
+                    for frame in frames {
+                        let (own, tail) = rest.split_at(frame.rows());
+                        let to = frame.output_gradient_mut(0);
+                        to.fill(0.0);
+                        to[..own.len()].copy_from_slice(own);
+                        rest = tail;
+                    }
+                    loss
+                }),
+            };
             if norm.is_finite() && loss.is_finite() {
                 adam.step(compute.simd, &compute.threads, rate, &mut state.params, step.gradient(), norm);
                 total -= loss * n as f64;
@@ -301,16 +350,20 @@ fn seed_gradient(rows: &Rows, n: usize, range: Range<usize>, frame: &mut Frame) 
     -score / n as f64
 }
 
-/// The mean weighted output over a pass of a source, in chunks over threads.
-struct Scorer {
+/// The mean score over a pass of a source, in chunks over threads.
+struct Scorer<'a> {
     compute: Compute,
-    frames: Vec<(Frame, f64, f64)>,
+    objective: Objective<'a>,
+    frames: Vec<Frame>,
+    outputs: Vec<f32>,
+    gradient: Vec<f32>,
     graph: Arc<Graph>,
 }
 
-impl Scorer {
-    fn new(graph: &Arc<Graph>, compute: &Compute) -> Self {
-        Self { compute: compute.clone(), frames: Vec::new(), graph: Arc::clone(graph) }
+impl<'a> Scorer<'a> {
+    fn new(graph: &Arc<Graph>, compute: &Compute, objective: Objective<'a>) -> Self {
+        let (outputs, gradient) = (Vec::new(), Vec::new());
+        Self { compute: compute.clone(), objective, frames: Vec::new(), outputs, gradient, graph: Arc::clone(graph) }
     }
 
     fn mean<S: RowSource>(&mut self, params: &[f32], source: &mut S, rows: &mut Rows) -> Result<f64, TrainError<S::Error>> {
@@ -322,24 +375,30 @@ impl Scorer {
             }
             let chunks = n.div_ceil(CHUNK_ROWS);
             while self.frames.len() < chunks {
-                self.frames.push((Frame::new(&self.graph, crate::Purpose::Evaluate, CHUNK_ROWS), 0.0, 0.0));
+                self.frames.push(Frame::new(&self.graph, crate::Purpose::Evaluate, CHUNK_ROWS));
             }
             let (rows, simd) = (&*rows, self.compute.simd);
-            self.compute.threads.for_each(&mut self.frames[..chunks], |c, (frame, total, weight)| {
+            self.compute.threads.for_each(&mut self.frames[..chunks], |c, frame| {
                 let range = c * CHUNK_ROWS..((c + 1) * CHUNK_ROWS).min(n);
                 frame.begin(range.len());
-                fill(rows, range.clone(), frame);
+                fill(rows, range, frame);
                 frame.forward(simd, params);
-                (*total, *weight) = (0.0, 0.0);
-                for (&score, r) in frame.output(0).iter().zip(range) {
-                    let w = f64::from(rows.weights.get(r).copied().unwrap_or(1.0));
-                    *total += w * f64::from(score);
-                    *weight += w;
-                }
             });
-            for (_, t, w) in &self.frames[..chunks] {
-                total += t;
-                weight += w;
+            self.outputs.clear();
+            self.frames[..chunks].iter().for_each(|frame| self.outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));
+            match self.objective {
+                Objective::MeanScore => {
+                    for (r, &score) in self.outputs.iter().enumerate() {
+                        let w = f64::from(rows.weights.get(r).copied().unwrap_or(1.0));
+                        total += w * f64::from(score);
+                        weight += w;
+                    }
+                }
+                Objective::Coupled(coupled) => {
+                    self.gradient.resize(n, 0.0);
+                    total -= coupled.loss(&self.outputs, rows, &mut self.gradient) * n as f64;
+                    weight += n as f64;
+                }
             }
         }
         if weight == 0.0 { Err(TrainError::Empty("validation")) } else { Ok(total / weight) }

@@ -15,13 +15,12 @@ pub struct ResidualShape {
     pub activation: Activation,
 }
 
-/// h = W₀[x, c]; per block h += (W₂ f(W₁ f(h))) σ(W_c c), the gate only where there is a context; output W h.
+/// h = W₀ inputs; per block h += (W₂ f(W₁ f(h))) σ(W_c c), the factor only where there is a gate c; output W h.
 ///
 /// The second linear map of each block starts near zero, so that the network starts nearly linear. This is the conditioner of
 /// the coupling flows of nflows and sbi (Durkan et al. 2019, arXiv:1906.04032, appendix B.1).
-pub fn residual_net(g: &mut GraphBuilder<'_>, x: Option<Value>, context: Option<Value>, shape: ResidualShape, out: usize) -> Value {
-    let inputs: Vec<Value> = x.into_iter().chain(context).collect();
-    let mut h = Linear::apply(g, "initial", &inputs, shape.hidden);
+pub fn residual_net(g: &mut GraphBuilder<'_>, inputs: &[Value], gate: Option<Value>, shape: ResidualShape, out: usize) -> Value {
+    let mut h = Linear::apply(g, "initial", inputs, shape.hidden);
     for b in 0..shape.blocks {
         h = g.scoped(format!("blocks.{b}"), |g| {
             let a = g.apply(Activate(shape.activation), &[h]);
@@ -29,7 +28,7 @@ pub fn residual_net(g: &mut GraphBuilder<'_>, x: Option<Value>, context: Option<
             let a = g.apply(Activate(shape.activation), &[a]);
             let small = Init::Uniform(1e-3);
             let branch = Linear::apply_with(g, "1", &[a], shape.hidden, small.clone(), small, None);
-            match context {
+            match gate {
                 Some(c) => {
                     let gate = Linear::apply(g, "context", &[c], shape.hidden);
                     g.apply(GatedAdd, &[h, branch, gate])

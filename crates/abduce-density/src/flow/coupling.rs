@@ -36,12 +36,10 @@ impl Coupling {
         // Passing features are the same before and after, so both directions condition on their own input.
         let seen = (!identity.is_empty()).then(|| g.apply(Gather { features: identity }, &[x]));
         let out = transformed.len() * self.univariate.parameters();
+        let inputs: Vec<Value> = seen.into_iter().chain(context).collect();
         let raw = match &self.net {
-            CouplingNet::Residual(shape) => residual_net(g, seen, context, *shape, out),
-            CouplingNet::Mlp(hidden, activation) => {
-                let inputs: Vec<Value> = seen.into_iter().chain(context).collect();
-                mlp(g, &inputs, hidden, *activation, out)
-            }
+            CouplingNet::Residual(shape) => residual_net(g, &inputs, context, *shape, out),
+            CouplingNet::Mlp(hidden, activation) => mlp(g, &inputs, hidden, *activation, out),
         };
         let outputs = g.apply_many(Elementwise { univariate: self.univariate, transformed, direction }, &[x, raw]);
         (outputs[0], outputs[1])
