@@ -5,7 +5,7 @@ use crate::cells::folder;
 use abduce_data::npy::{write_header, write_values};
 use abduce_data::{PairSource, ParameterInfo, Scaling, Seed, Split};
 use abduce_density::DensitySpec;
-use abduce_inference::npe::{NetSpec, NoCheckpoints, NpeTask, train_npe};
+use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeTask, train_npe};
 use abduce_inference::prior::{Bounds, PerParameter, Prior, PriorSpec};
 use abduce_nn::trainer::TrainConfig;
 use abduce_nn::{Compute, EmbeddingSpec};
@@ -104,11 +104,12 @@ fn train(options: &Options, theta: &Path, x: &Path, memory_bytes: usize) -> Resu
     let bounds = |v: f64| PerParameter::Each(vec![v; PARAMETERS]);
     let prior = Prior::new(PriorSpec::Uniform(Bounds { low: bounds(0.0), high: bounds(1.0) }))?;
     let net = NetSpec {
-        density: DensitySpec::Maf { transforms: 5, hidden: vec![50, 50] },
+        network: NetworkSpec::Density(DensitySpec::Maf { transforms: 5, hidden: vec![50, 50] }),
         embedding: EmbeddingSpec::Identity,
         signature: String::new(),
     };
     let task = NpeTask {
+        engine: Engine::Npe,
         name: "",
         prior: &prior,
         proposal: None,

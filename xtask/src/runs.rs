@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::cells::folder;
 use abduce_data::{Array, PairSource, Scaling, Seed, Split, npy};
 use abduce_density::{DensitySpec, SplineSpec};
-use abduce_inference::npe::{NetSpec, NoCheckpoints, NpeTask, Silent, train_npe};
+use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeTask, Silent, train_npe};
 use abduce_inference::simulator::{Simulator, named, simulate_table};
 use abduce_nn::trainer::TrainConfig;
 use abduce_nn::{Compute, EmbeddingSpec};
@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let source = PairSource::from_arrays(theta, x)?;
     let compute = Compute::with_threads(options.threads);
     let net = NetSpec {
-        density: DensitySpec::Nsf { transforms: 5, hidden: 50, blocks: 2, spline: SplineSpec::default() },
+        network: NetworkSpec::Density(DensitySpec::Nsf { transforms: 5, hidden: 50, blocks: 2, spline: SplineSpec::default() }),
         embedding: EmbeddingSpec::Identity,
         signature: String::new(),
     };
@@ -62,6 +62,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     for &seed in &options.seeds {
         let split = Split::by_fraction(source.kept(), 0.1, Seed(seed))?;
         let task = NpeTask {
+            engine: Engine::Npe,
             name: "",
             prior: simulator.prior(),
             proposal: None,

@@ -5,7 +5,7 @@ use crate::cells::{cell, folder, median};
 use abduce_data::{PairSource, Scaling, Seed, Split, npy};
 use abduce_density::{DensitySpec, SplineSpec};
 use abduce_inference::diagnostics::c2st;
-use abduce_inference::npe::{NetSpec, NoCheckpoints, NpeTask, Silent, Trained, train_npe};
+use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeTask, Silent, Trained, train_npe};
 use abduce_inference::simulator::{named, simulate_table};
 use abduce_nn::trainer::{Schedule, TrainConfig};
 use abduce_nn::{Compute, EmbeddingSpec};
@@ -110,11 +110,12 @@ fn train(options: &Options, compute: &Compute, task: &str, n: usize, seed: u64) 
     let source = PairSource::from_arrays(theta, abduce_data::Array::new(shape, table.x)?)?;
     let split = Split::by_fraction(source.kept(), 0.1, seed)?;
     let net = NetSpec {
-        density: DensitySpec::Nsf { transforms: 5, hidden: 50, blocks: 2, spline: SplineSpec::default() },
+        network: NetworkSpec::Density(DensitySpec::Nsf { transforms: 5, hidden: 50, blocks: 2, spline: SplineSpec::default() }),
         embedding: EmbeddingSpec::Identity,
         signature: String::new(),
     };
     let task = NpeTask {
+        engine: Engine::Npe,
         name: "",
         prior: simulator.prior(),
         proposal: None,

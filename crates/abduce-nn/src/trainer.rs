@@ -72,6 +72,8 @@ pub struct Rows {
     pub inputs: Vec<Vec<f32>>,
     /// Weights of the rows.
     pub weights: Vec<f32>,
+    /// Rows of one item of a coupled loss, next to each other.
+    pub group: usize,
     /// What a coupled loss takes off each row's output first (empty: nothing): the log-prior of an atom, say.
     pub offsets: Vec<f32>,
 }

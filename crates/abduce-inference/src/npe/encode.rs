@@ -1,6 +1,6 @@
 //! From stored pairs to what networks see.
 
-use super::{NpeError, NpeTask};
+use super::{Engine, NpeError, NpeTask};
 use crate::posterior::FeatureRange;
 use crate::prior::{Prior, UnconstrainedTransform};
 use abduce_data::{Array, Batch, Batches, DataError, Moments, PairSource, RowSet, Scaling, Seed, Standardiser};
@@ -14,6 +14,7 @@ pub(super) struct Encoder {
     pub(super) x_scale: Standardiser,
     pub(super) x_range: FeatureRange,
     importance: Option<Importance>,
+    prior: Prior,
 }
 
 #[derive(Clone, Debug)]
@@ -95,7 +96,7 @@ impl Encoder {
         })?;
         match failed {
             Some(error) => Err(error.into()),
-            None => Ok(Self { transform, theta_scale, x_scale, x_range, importance }),
+            None => Ok(Self { transform, theta_scale, x_scale, x_range, importance, prior: prior.clone() }),
         }
     }
 
@@ -119,6 +120,15 @@ impl Encoder {
             }
         }
         self.x_scale.forward(x)
+    }
+
+    /// ln p(z) of an encoded row, up to a constant.
+    fn log_prior(&self, z: &[f32]) -> f32 {
+        let scales = self.theta_scale.mean().iter().zip(self.theta_scale.std());
+        let u: Vec<f64> = z.iter().zip(scales).map(|(&z, (m, s))| f64::from(z) * s + m).collect();
+        let mut theta = vec![0.0; u.len()];
+        let log_det = self.transform.theta_with_log_abs_det(&u, &mut theta);
+        (self.prior.log_prob(&theta) + log_det) as f32
     }
 
     /// p/p̃ of encoded rows over its mean; nothing where there is no proposal.
@@ -200,5 +210,77 @@ impl RowSource for PairRows<'_> {
         std::mem::swap(&mut rows.inputs[1], &mut self.batch.x);
         self.encoder.weights(&rows.inputs[0], &mut rows.weights);
         Ok(n)
+    }
+}
+
+/// Rows for the network of an engine: pairs as they are, swapped, or each with θ of others.
+pub(super) struct EngineRows<'a> {
+    engine: Engine,
+    pairs: PairRows<'a>,
+    batch: Rows,
+    seed: Seed,
+    epoch: u64,
+    number: u64,
+    others: Vec<usize>,
+}
+
+impl<'a> EngineRows<'a> {
+    pub(super) fn new(engine: Engine, pairs: PairRows<'a>, seed: Seed) -> Self {
+        Self { engine, pairs, batch: Rows::default(), seed, epoch: 0, number: 0, others: Vec::new() }
+    }
+}
+
+impl RowSource for EngineRows<'_> {
+    type Error = DataError;
+
+    fn start(&mut self, epoch: u64) {
+        (self.epoch, self.number) = (epoch, 0);
+        self.pairs.start(epoch);
+    }
+
+    fn next(&mut self, rows: &mut Rows) -> Result<usize, DataError> {
+        if matches!(self.engine, Engine::Npe) {
+            return self.pairs.next(rows);
+        }
+        let n = self.pairs.next(&mut self.batch)?;
+        if n == 0 {
+            return Ok(0);
+        }
+        self.number += 1;
+        rows.inputs.resize_with(2, Vec::new);
+        std::mem::swap(&mut rows.weights, &mut self.batch.weights);
+        if matches!(self.engine, Engine::Nle) {
+            for (to, from) in [(0, 1), (1, 0)] {
+                std::mem::swap(&mut rows.inputs[to], &mut self.batch.inputs[from]);
+            }
+            return Ok(n);
+        }
+        let (theta, x) = (&self.batch.inputs[0], &self.batch.inputs[1]);
+        let (d, width) = (theta.len() / n, x.len() / n);
+        let mut rng = self.seed.stream("atoms", (self.epoch << 32) | self.number);
+        rows.group = self.engine.group(n);
+        rows.inputs.iter_mut().for_each(Vec::clear);
+        rows.offsets.clear();
+        let of_atoms: Vec<f32> = match self.engine {
+            Engine::Atomic { .. } => theta.chunks_exact(d).map(|z| self.pairs.encoder.log_prior(z)).collect(),
+            _ => Vec::new(),
+        };
+        for i in 0..n {
+            self.others.clear();
+            self.others.push(i);
+            while self.others.len() < rows.group {
+                // Few among many: drawing again where one is there already is cheap.
+                let other = rng.below(n);
+                if !self.others.contains(&other) {
+                    self.others.push(other);
+                }
+            }
+            for &atom in &self.others {
+                rows.inputs[0].extend_from_slice(&theta[atom * d..(atom + 1) * d]);
+                rows.inputs[1].extend_from_slice(&x[i * width..(i + 1) * width]);
+                rows.offsets.extend(of_atoms.get(atom));
+            }
+        }
+        Ok(n * rows.group)
     }
 }

@@ -2,8 +2,9 @@
 
 use super::NpeError;
 use super::encode::{Encoder, PairRows};
-use crate::posterior::Member;
+use crate::posterior::{Kind, Member};
 use abduce_data::{PairSource, RowSet, Seed};
+use abduce_density::Indexed;
 use abduce_nn::Compute;
 use abduce_nn::trainer::{RowSource, Rows};
 
@@ -64,12 +65,35 @@ pub(super) fn weigh(
     pass.start(0);
     while pass.next(&mut rows)? > 0 {
         for (scores, member) in scores.iter_mut().zip(members) {
-            let log_q = member.estimator.log_prob(compute, &member.params, &rows.inputs[0], &rows.inputs[1], |r| r);
-            scores.extend(log_q.into_iter().map(f64::from));
+            scores.extend(held_out_scores(member, compute, &rows));
         }
         weights.extend(rows.weights.iter().map(|&w| f64::from(w)));
     }
     Ok(stacking_weights(&scores, &weights))
+}
+
+/// θ that a ratio is normalised over.
+const CONTRAST: usize = 128;
+
+/// ln of the density of each encoded pair by one member. A ratio, known up to a function of x, counts relative to its mean over θ of other
+/// pairs: how much more probable it makes the true θ than those.
+fn held_out_scores(member: &Member, compute: &Compute, rows: &Rows) -> Vec<f64> {
+    let (z, x) = (&rows.inputs[0], &rows.inputs[1]);
+    let n = z.len() / member.network.architecture().dimensions(member.network.kind()).0;
+    let same = |table| Indexed { table, row: |r: usize| r };
+    let scores = member.network.score(compute, &member.params, n, same(z), same(x));
+    if member.network.kind() != Kind::Nre {
+        return scores.into_iter().map(f64::from).collect();
+    }
+    let others = CONTRAST.min(n);
+    let (theirs, own) =
+        (Indexed { table: z, row: |r: usize| (r / others + r % others) % n }, Indexed { table: x, row: |r: usize| r / others });
+    let contrast = member.network.score(compute, &member.params, n * others, theirs, own);
+    let level = |values: &[f32]| {
+        let top = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        f64::from(top) + (values.iter().map(|&v| f64::from(v - top).exp()).sum::<f64>() / values.len() as f64).ln()
+    };
+    scores.iter().zip(contrast.chunks_exact(others)).map(|(&score, values)| f64::from(score) - level(values)).collect()
 }
 
 #[cfg(test)]

@@ -1,23 +1,29 @@
-//! Neural posterior estimation: minimise -Σ w_i log q(θ_i | x_i) over simulated pairs (Papamakarios and Murray 2016, arXiv:1605.06376).
+//! Training of ensembles on simulated pairs (θ, x), by the loss of an [`Engine`].
+//!
+//! Neural posterior estimation minimises -Σ w_i log q(θ_i | x_i) (Papamakarios and Murray 2016, arXiv:1605.06376).
 //!
 //! w_i = p(θ_i)/p̃(θ_i) where the simulations were drawn from a proposal p̃ instead of the prior p (Lueckmann et al. 2017,
 //! arXiv:1711.01861, without their kernel), scaled to a mean of 1; all 1 otherwise. Networks see z, the standardised unconstrained
 //! parameters, and standardised data; statistics come from the training rows alone.
 
 mod checkpoint;
+mod contrast;
 mod encode;
+mod engine;
 mod ensemble;
 
 pub use checkpoint::{CheckpointFiles, Checkpoints, NoCheckpoints};
+pub use engine::{Engine, RatioLoss};
 pub use ensemble::stacking_weights;
 
-use crate::posterior::{FeatureRange, Member, Posterior, PosteriorError};
+use crate::posterior::{FeatureRange, Kind, Member, Network, NetworkArchitecture, Posterior, PosteriorError};
 use crate::prior::Prior;
 use abduce_data::{DataError, PairSource, ParameterInfo, Scaling, Seed, Split};
-use abduce_density::{Architecture, DensitySpec, Estimator, SpecError};
-use abduce_nn::trainer::{Ending, TrainConfig, TrainError, TrainState, train};
+use abduce_density::{Architecture, ClassifierArchitecture, ClassifierSpec, DensitySpec, SpecError};
+use abduce_nn::trainer::{Ending, Objective, TrainConfig, TrainError, TrainState, train_on};
 use abduce_nn::{Compute, EmbeddingSpec};
-use encode::{Encoder, PairRows};
+use contrast::GroupLoss;
+use encode::{Encoder, EngineRows, PairRows};
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,17 +31,38 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// One network of the ensemble.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetSpec {
-    /// The density.
-    pub density: DensitySpec,
-    /// The network between data and density.
+    /// What learns.
+    pub network: NetworkSpec,
+    /// The network between what is conditioned on and the density or classifier.
     pub embedding: EmbeddingSpec,
     /// A word that tells it from the others; may be empty.
     pub signature: String,
 }
 
+/// The part of a network behind the embedding.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NetworkSpec {
+    /// A conditional density, for the posterior or the likelihood.
+    Density(DensitySpec),
+    /// A classifier, for the ratio.
+    Classifier(ClassifierSpec),
+}
+
+impl NetworkSpec {
+    /// The family's name, as in configuration files.
+    pub const fn family(&self) -> &'static str {
+        match self {
+            Self::Density(density) => density.family(),
+            Self::Classifier(classifier) => classifier.family(),
+        }
+    }
+}
+
 /// What to train, and on what.
 #[derive(Debug)]
 pub struct NpeTask<'a> {
+    /// What is learnt.
+    pub engine: Engine,
     /// Name of the run; may be empty.
     pub name: &'a str,
     /// The prior.
@@ -98,6 +125,26 @@ pub enum NpeError {
     /// No network is asked for.
     #[error("the list of networks is empty")]
     NoNets,
+    /// A network that the engine has no use for.
+    #[error("net {net}: {family} is a {is}, this engine learns with a {wants}")]
+    WrongNetwork {
+        /// Its index.
+        net: usize,
+        /// Its family.
+        family: &'static str,
+        /// What it is.
+        is: &'static str,
+        /// What is needed.
+        wants: &'static str,
+    },
+    /// A likelihood of data with constant features.
+    #[error("feature {feature} of x has the same value in every training row ({count} such features): the likelihood has no density there")]
+    ConstantData {
+        /// The first such feature.
+        feature: usize,
+        /// How many there are.
+        count: usize,
+    },
     /// A network can't be built.
     #[error("net {net}: {source}")]
     Spec {
@@ -171,31 +218,36 @@ pub fn train_npe(
     let encoder = Encoder::fit(task)?;
     let encoded = encoder.encode_in_memory(task.source)?;
     let source = encoded.as_ref().unwrap_or(task.source);
-    let (d, context) = (task.source.theta_len(), task.source.x_len());
-    let estimators = task.nets.iter().enumerate().map(|(net, spec)| {
-        let architecture = Architecture { density: spec.density.clone(), embedding: spec.embedding.clone(), features: d, context };
-        Estimator::new(architecture).map_err(|source| NpeError::Spec { net, source })
-    });
-    let estimators = estimators.collect::<Result<Vec<_>, _>>()?;
+    if let (Engine::Nle, Some(&feature)) = (task.engine, encoder.x_scale.constant().first()) {
+        return Err(NpeError::ConstantData { feature, count: encoder.x_scale.constant().len() });
+    }
+    let networks = task.nets.iter().enumerate().map(|(net, spec)| network(task, net, spec)).collect::<Result<Vec<_>, _>>()?;
+    let loss = GroupLoss(task.engine);
+    let objective = match task.engine {
+        Engine::Npe | Engine::Nle => Objective::MeanScore,
+        Engine::Atomic { .. } | Engine::Nre(_) => Objective::Coupled(&loss),
+    };
 
     let train_one = |net: usize, compute: &Compute| -> Result<TrainState, NpeError> {
         let seed = task.seed.derive("train", net as u64);
-        let estimator = &estimators[net];
-        let mut state = checkpoints.load(net)?.unwrap_or_else(|| TrainState::new(estimator.layout(), seed));
+        let network = &networks[net];
+        let mut state = checkpoints.load(net)?.unwrap_or_else(|| TrainState::new(network.layout(), seed));
         let buffer = task.buffer_bytes / task.nets.len();
         let converter = encoded.is_none().then_some(&encoder);
-        let mut training = PairRows::new(source, &task.split.train, task.train.batch_size, buffer, seed, converter, &encoder)?;
+        let training = PairRows::new(source, &task.split.train, task.train.batch_size, buffer, seed, converter, &encoder)?;
         // Validation runs in the order of the file, in batches of a fixed size.
-        let mut validation = PairRows::new(source, &task.split.validation, 1024, buffer, seed, converter, &encoder)?.in_order();
+        let validation = PairRows::new(source, &task.split.validation, 1024, buffer, seed, converter, &encoder)?.in_order();
+        let mut training = EngineRows::new(task.engine, training, seed.derive("training", 0));
+        let mut validation = EngineRows::new(task.engine, validation, seed.derive("validation", 0));
         let mut failed = None;
-        let ending =
-            train(estimator.joint(), estimator.layout(), compute, &task.train, (&mut training, &mut validation), &mut state, |state| {
-                if let Err(error) = checkpoints.save(net, state) {
-                    failed = Some(error);
-                    return ControlFlow::Break(());
-                }
-                observer.epoch(net, state)
-            });
+        let sources = (&mut training, &mut validation);
+        let ending = train_on(objective, network.joint(), network.layout(), compute, &task.train, sources, &mut state, |state| {
+            if let Err(error) = checkpoints.save(net, state) {
+                failed = Some(error);
+                return ControlFlow::Break(());
+            }
+            observer.epoch(net, state)
+        });
         match (failed, ending) {
             (Some(error), _) => Err(error.into()),
             (None, Err(source)) => Err(NpeError::Train { net, source }),
@@ -215,17 +267,21 @@ pub fn train_npe(
         one_per_thread(task.nets.len(), compute, &train_one)?
     };
 
-    let members: Vec<Member> = estimators
+    let members: Vec<Member> = networks
         .into_iter()
         .zip(&states)
         .zip(task.nets)
-        .map(|((estimator, state), net)| Member { estimator, params: state.best.clone(), signature: net.signature.clone() })
+        .map(|((network, state), net)| Member { network, params: state.best.clone(), signature: net.signature.clone() })
         .collect();
     let weights = ensemble::weigh(&members, source, &task.split.validation, compute, encoded.is_none().then_some(&encoder), &encoder)?;
-    let offset = encoder.theta_scale.log_abs_det();
+    // From standardised densities to those of u (the prior's transform has no constant part), or of x.
+    let offset = match task.engine {
+        Engine::Npe => encoder.theta_scale.log_abs_det(),
+        Engine::Nle => encoder.x_scale.log_abs_det(),
+        Engine::Atomic { .. } | Engine::Nre(_) => 0.0,
+    };
     let progress = states.into_iter().map(|state| {
         let mut progress = state.progress;
-        // From densities of z to densities of u; the prior's transform has no constant part.
         progress.history.iter_mut().for_each(|e| {
             e.train += offset;
             e.validation += offset;
@@ -248,6 +304,30 @@ pub fn train_npe(
             weights,
         },
     })
+}
+
+/// The network that `spec` asks for.
+fn network(task: &NpeTask<'_>, net: usize, spec: &NetSpec) -> Result<Network, NpeError> {
+    let (d, width) = (task.source.theta_len(), task.source.x_len());
+    let kind = match task.engine {
+        Engine::Npe | Engine::Atomic { .. } => Kind::Npe,
+        Engine::Nle => Kind::Nle,
+        Engine::Nre(_) => Kind::Nre,
+    };
+    let (features, context) = if kind == Kind::Nle { (width, d) } else { (d, width) };
+    let embedding = spec.embedding.clone();
+    let (is, architecture) = match &spec.network {
+        NetworkSpec::Density(density) => {
+            ("density", NetworkArchitecture::Density(Architecture { density: density.clone(), embedding, features, context }))
+        }
+        NetworkSpec::Classifier(classifier) => {
+            let classifier = classifier.clone();
+            ("classifier", NetworkArchitecture::Classifier(ClassifierArchitecture { classifier, embedding, features, context }))
+        }
+    };
+    let wants = if kind == Kind::Nre { "classifier" } else { "density" };
+    let built = architecture.build(kind).ok_or(NpeError::WrongNetwork { net, family: spec.network.family(), is, wants })?;
+    built.map_err(|source| NpeError::Spec { net, source })
 }
 
 /// Runs the networks over as many single threads as there are; the first error ends the run, in the order of the networks.

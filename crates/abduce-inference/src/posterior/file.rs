@@ -1,9 +1,8 @@
 //! The posterior's file: safetensors with a JSON document, no code.
 
-use super::{FeatureRange, Member, Posterior, PosteriorError};
+use super::{FeatureRange, Kind, Member, NetworkArchitecture, Posterior, PosteriorError};
 use crate::prior::{Prior, PriorSpec, UnconstrainedTransform};
 use abduce_data::{Array, ModelFile, ParameterInfo, Standardiser};
-use abduce_density::{Architecture, Estimator};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -11,7 +10,7 @@ use std::path::Path;
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
-    kind: String,
+    kind: Kind,
     name: String,
     prior: PriorSpec,
     parameters: Vec<ParameterInfo>,
@@ -26,12 +25,10 @@ struct Document {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Net {
-    architecture: Architecture,
+    architecture: NetworkArchitecture,
     signature: String,
     weight: f64,
 }
-
-const KIND: &str = "npe";
 
 impl Posterior {
     /// Writes the file; it appears complete or not at all, and the same posterior gives the same bytes.
@@ -41,7 +38,7 @@ impl Posterior {
     pub fn save(&self, path: &Path) -> Result<(), PosteriorError> {
         let nets = self.members.iter().zip(&self.weights);
         let document = Document {
-            kind: KIND.to_owned(),
+            kind: self.kind(),
             name: self.name.clone(),
             prior: self.prior.spec().clone(),
             parameters: self.parameters.clone(),
@@ -50,15 +47,13 @@ impl Posterior {
             theta_scale: self.theta_scale.clone(),
             x_scale: self.x_scale.clone(),
             x_range: self.x_range.clone(),
-            nets: nets
-                .map(|(m, &weight)| Net { architecture: m.estimator.architecture().clone(), signature: m.signature.clone(), weight })
-                .collect(),
+            nets: nets.map(|(m, &weight)| Net { architecture: m.network.architecture(), signature: m.signature.clone(), weight }).collect(),
         };
         let invalid = |reason: String| PosteriorError::File { path: path.to_path_buf(), reason };
         let metadata = serde_json::to_value(&document).map_err(|e| invalid(e.to_string()))?;
         let mut tensors = Vec::new();
         for (k, member) in self.members.iter().enumerate() {
-            for parameter in member.estimator.layout().parameters() {
+            for parameter in member.network.layout().parameters() {
                 let values = member.params[parameter.range.clone()].to_vec();
                 tensors.push((format!("nets.{k}.{}", parameter.name), Array::new(parameter.shape.clone(), values)?));
             }
@@ -77,9 +72,6 @@ impl Posterior {
             serde_json::from_value(file.metadata.clone()).map_err(|e| invalid(format!("not a posterior of this program: {e}")))?;
         let (d, x_len) = (document.parameters.len(), document.x_shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b)));
         let x_len = x_len.ok_or_else(|| invalid("the shape of the data overflows".to_owned()))?;
-        if document.kind != KIND {
-            return Err(invalid(format!("holds a model of kind `{}`, expected `{KIND}`", document.kind)));
-        }
         let prior = Prior::new(document.prior).map_err(|e| invalid(e.to_string()))?;
         let lengths = [prior.parameters(), document.transform.parameters.len(), document.theta_scale.mean().len()];
         let widths = [document.x_scale.mean().len(), document.x_range.low.len(), document.x_range.high.len()];
@@ -88,15 +80,17 @@ impl Posterior {
         }
         let (mut members, mut weights) = (Vec::new(), Vec::new());
         for (k, net) in document.nets.into_iter().enumerate() {
-            if net.architecture.features != d || net.architecture.context != x_len {
+            if net.architecture.dimensions(document.kind) != (d, x_len) {
                 return Err(invalid(format!("net {k} is for other data")));
             }
             if !(net.weight.is_finite() && (0.0..=1.0 + 1e-9).contains(&net.weight)) {
                 return Err(invalid(format!("net {k} has the weight {}", net.weight)));
             }
-            let estimator = Estimator::new(net.architecture).map_err(|e| invalid(e.to_string()))?;
-            let mut params = vec![0.0; estimator.layout().len()];
-            for parameter in estimator.layout().parameters() {
+            let network =
+                net.architecture.build(document.kind).ok_or_else(|| invalid(format!("net {k} is of another kind than the model")))?;
+            let network = network.map_err(|e| invalid(e.to_string()))?;
+            let mut params = vec![0.0; network.layout().len()];
+            for parameter in network.layout().parameters() {
                 let name = format!("nets.{k}.{}", parameter.name);
                 let tensor = file.tensor(path, &name)?;
                 if tensor.shape() != parameter.shape {
@@ -104,7 +98,7 @@ impl Posterior {
                 }
                 params[parameter.range.clone()].copy_from_slice(tensor.data());
             }
-            members.push(Member { estimator, params, signature: net.signature });
+            members.push(Member { network, params, signature: net.signature });
             weights.push(net.weight);
         }
         Ok(Self {

@@ -2,6 +2,7 @@
 
 use super::{Posterior, PosteriorError};
 use abduce_data::Seed;
+use abduce_density::Indexed;
 use abduce_nn::Compute;
 
 /// A maximum of the posterior density of θ.
@@ -80,7 +81,11 @@ impl Posterior {
     /// log q(θ | x) as a function of z, and its gradient by z.
     fn objective(&self, compute: &Compute, z: &[f32], input: &[f32]) -> (Vec<f64>, Vec<f64>) {
         let (d, n) = (self.dimension(), z.len() / self.dimension());
-        let parts: Vec<_> = self.members.iter().map(|m| m.estimator.log_prob_gradient(compute, &m.params, z, input, |_| 0)).collect();
+        let parts: Vec<_> = self
+            .members
+            .iter()
+            .map(|m| m.network.gradient(compute, &m.params, n, Indexed { table: z, row: |r| r }, Indexed { table: input, row: |_| 0 }))
+            .collect();
         let (mean, std) = (self.theta_scale.mean(), self.theta_scale.std());
         let log_derivative = |j: usize, z: f64| self.transform.parameters[j].log_derivative(z * std[j] + mean[j]);
         let (mut value, mut gradient) = (vec![0.0; n], vec![0.0; n * d]);

@@ -1,26 +1,32 @@
-//! A trained posterior q(θ | x): exact mixture density, draws, MAP.
+//! A trained posterior q(θ | x): density, draws, MAP.
 //!
-//! Members are densities of z, the standardised unconstrained parameters, so that
-//!   log q(θ | x) = log Σ_k w_k q_k(z | x) + log|∂z/∂u| - log|∂θ/∂u|,
-//! normalised over the prior's support by construction; no draw can leave it.
+//! Members know z, the standardised unconstrained parameters, so no draw can leave the prior's support. There are three kinds ([`Kind`]):
+//!
+//! * densities of z, log q(θ | x) = log Σ_k w_k q_k(z | x) + log|∂z/∂u| - log|∂θ/∂u|, normalised over the support by construction;
+//! * likelihoods, log Σ_k w_k q_k(x | z) + log p(θ), the joint density of x and θ;
+//! * ratios, log Σ_k w_k r_k(x, z) + log p(θ), normalised where the ratios are exact.
 
 mod file;
 mod map;
+mod network;
 mod novelty;
+mod target;
 
 pub use map::MapEstimate;
+pub use network::{Kind, Network, NetworkArchitecture};
 pub use novelty::{FeatureRange, Novelty};
+pub use target::PosteriorTarget;
 
 use crate::prior::{Prior, UnconstrainedTransform};
 use abduce_data::{ParameterInfo, Seed, Standardiser};
-use abduce_density::Estimator;
+use abduce_density::Indexed;
 use abduce_nn::Compute;
 
 /// One network of an ensemble.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// The density.
-    pub estimator: Estimator,
+    /// What it has learnt.
+    pub network: Network,
     /// Its flat parameters.
     pub params: Vec<f32>,
     /// A word that tells it from the others in file names; may be empty.
@@ -92,6 +98,25 @@ pub enum PosteriorError {
         /// What is wrong.
         reason: String,
     },
+    /// The rows of x don't divide into observations.
+    #[error("{rows} rows of x don't divide into observations of {trials} data each")]
+    Trials {
+        /// Rows of x.
+        rows: usize,
+        /// Data of each observation.
+        trials: usize,
+    },
+    /// Several data for a network that was trained on single ones.
+    #[error(
+        "{trials} independent data per observation, but the networks give p(theta | x) of a single x: train a likelihood or ratio (engine NLE, NRE)"
+    )]
+    OneDatum {
+        /// Data of each observation.
+        trials: usize,
+    },
+    /// Draws of an unnormalised posterior were asked for without a sampler.
+    #[error("the networks give {0}, which can't be drawn from directly: a sampler is needed")]
+    NeedsSampler(&'static str),
     /// Files.
     #[error(transparent)]
     Data(#[from] abduce_data::DataError),
@@ -101,6 +126,17 @@ pub enum PosteriorError {
 const BLOCK_ROWS: usize = 256;
 
 impl Posterior {
+    /// What the networks give.
+    pub fn kind(&self) -> Kind {
+        // There is at least one member, and all are of one kind: training and loading see to that.
+        self.members.first().map_or(Kind::Npe, |member| member.network.kind())
+    }
+
+    /// Whether [`Posterior::log_prob`] integrates to one over the prior's support.
+    pub fn is_normalised(&self) -> bool {
+        self.kind() == Kind::Npe
+    }
+
     /// Dimension of θ.
     pub fn dimension(&self) -> usize {
         self.parameters.len()
@@ -155,7 +191,7 @@ impl Posterior {
     }
 
     /// log q(θ_r | x_{row_of(r)}) in nats, for rows of `theta` (n, d) and `x` (m, …): exact, normalised over the prior's support, -∞
-    /// outside it.
+    /// outside it. Of a likelihood or ratio, log L + log p(θ): see [`Posterior::is_normalised`].
     ///
     /// # Errors
     /// Shapes that don't fit, or a datum that is not finite.
@@ -168,8 +204,26 @@ impl Posterior {
     ) -> Result<Vec<f64>, PosteriorError> {
         let (z, log_det) = self.unconstrained(compute, theta)?;
         let x = self.network_input(x)?;
-        let scores = self.member_scores(compute, &z, &x, &row_of);
-        Ok((0..log_det.len()).map(|r| log_det[r] + self.mix(|k| f64::from(scores[k][r]))).collect())
+        let levels = self.ratio_levels(compute, &x);
+        let rows = log_det.len();
+        let scores = self.member_scores(compute, rows, Indexed { table: &z, row: |r| r }, Indexed { table: &x, row: &row_of });
+        let mixed = |r: usize| self.mix(|k| f64::from(scores[k][r]) - levels[k][row_of(r)]);
+        if self.is_normalised() {
+            return Ok((0..rows).map(|r| log_det[r] + mixed(r)).collect());
+        }
+        // The likelihood is that of the data as given.
+        let constant = if self.kind() == Kind::Nle { self.x_scale.log_abs_det() } else { 0.0 };
+        let d = self.dimension();
+        let mut point = vec![0.0; d];
+        let log_posterior = |(r, theta): (usize, &[f32])| {
+            if log_det[r] == f64::NEG_INFINITY {
+                return f64::NEG_INFINITY;
+            }
+            let inside = point.iter_mut().zip(theta).zip(self.prior.support());
+            inside.for_each(|((p, &t), s)| *p = s.clamp_inside(f64::from(t)));
+            mixed(r) + constant + self.prior.log_prob(&point)
+        };
+        Ok(theta.chunks_exact(d).enumerate().map(log_posterior).collect())
     }
 
     /// As [`Posterior::log_prob`], row by row; one row of either side pairs with all rows of the other.
@@ -186,9 +240,22 @@ impl Posterior {
         }
     }
 
-    /// log q_k(z | x) of every member.
-    fn member_scores(&self, compute: &Compute, z: &[f32], x: &[f32], row_of: &(impl Fn(usize) -> usize + Sync)) -> Vec<Vec<f32>> {
-        self.members.iter().map(|m| m.estimator.log_prob(compute, &m.params, z, x, row_of)).collect()
+    /// Scores of every member that has a weight.
+    fn member_scores(
+        &self,
+        compute: &Compute,
+        rows: usize,
+        z: Indexed<'_, impl Fn(usize) -> usize + Sync>,
+        x: Indexed<'_, impl Fn(usize) -> usize + Sync>,
+    ) -> Vec<Vec<f32>> {
+        let score = |(member, &weight): (&Member, &f64)| {
+            if weight == 0.0 {
+                return Vec::new();
+            }
+            let (z, x) = (Indexed { table: z.table, row: &z.row }, Indexed { table: x.table, row: &x.row });
+            member.network.score(compute, &member.params, rows, z, x)
+        };
+        self.members.iter().zip(&self.weights).map(score).collect()
     }
 
     /// log Σ_k w_k exp(score_k).
@@ -204,7 +271,8 @@ impl Posterior {
     /// gives the same draws for any number of threads, and an observation's draws do not depend on the others.
     ///
     /// # Errors
-    /// Shapes that don't fit, or a datum that is not finite.
+    /// Shapes that don't fit, a datum that is not finite, or networks that are no densities of θ: those are drawn from by a sampler on
+    /// [`Posterior::target`].
     pub fn sample(&self, compute: &Compute, x: &[f32], draws: usize, seed: Seed) -> Result<Vec<f32>, PosteriorError> {
         let (d, rows) = (self.dimension(), self.network_input(x)?);
         let observations = x.len() / self.x_len();
@@ -217,7 +285,11 @@ impl Posterior {
         let mut out = vec![0.0f32; observations * draws * d];
         for (k, member) in self.members.iter().enumerate() {
             let counts: Vec<usize> = choices.iter().map(|c| c.iter().filter(|&&m| m == k).count()).collect();
-            let z = member.estimator.sample(compute, &member.params, &rows, &counts, seed.derive("net", k as u64));
+            let z = match &member.network {
+                Network::Posterior(estimator) => estimator.sample(compute, &member.params, &rows, &counts, seed.derive("net", k as u64)),
+                Network::Likelihood(_) => return Err(PosteriorError::NeedsSampler("a likelihood")),
+                Network::Ratio(_) => return Err(PosteriorError::NeedsSampler("a ratio")),
+            };
             let mut next = z.chunks_exact(d);
             for (out, _) in out.chunks_exact_mut(d).zip(choices.iter().flatten()).filter(|(_, m)| **m == k) {
                 if let Some(z) = next.next() {

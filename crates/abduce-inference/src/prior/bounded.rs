@@ -33,11 +33,21 @@ pub(super) fn log_derivative_at_theta(theta: f64, low: f64, high: f64) -> f64 {
     libm::log(0.5 * (a + b) * (s / (s + 2.0 * EDGE)))
 }
 
-/// ln |dθ/du| at u, accurate also where θ has rounded to its bound.
+/// ln |dθ/du| at u, accurate also where θ has rounded to its bound: with e = e^{−2v}, s = 4e/(1 + e)².
 pub(super) fn log_derivative(u: f64, low: f64, high: f64) -> f64 {
     let [v] = half_log_odds([u]);
-    let log_s = 2.0 * (std::f64::consts::LN_2 - v - libm::log1p(libm::exp(-2.0 * v)));
-    libm::log(0.5 * (high - low)) + log_s - libm::log(libm::exp(log_s) + 2.0 * EDGE)
+    log_derivative_at(v, high - low)
+}
+
+fn log_derivative_at(v: f64, width: f64) -> f64 {
+    let e = exp_of_negative(-2.0 * v);
+    libm::log(2.0 * width) - 2.0 * v - libm::log(4.0 * e + 2.0 * EDGE * (1.0 + e) * (1.0 + e))
+}
+
+/// θ of u and ln |dθ/du| there.
+pub(super) fn theta_with_log_derivative(u: f64, low: f64, high: f64) -> (f64, f64) {
+    let [v] = half_log_odds([u]);
+    (theta_at(v, u, low, high), log_derivative_at(v, high - low))
 }
 
 /// θ of u.
@@ -68,12 +78,17 @@ fn theta_of_lanes<const L: usize>(u: [f64; L], low: f64, high: f64) -> [f64; L] 
     let mut theta = [0.0; L];
     let v = half_log_odds(u);
     for l in 0..L {
-        // The distance from the nearer bound, so that it keeps its relative precision.
-        let e = exp_of_negative(-2.0 * v[l]);
-        let distance = (high - low) * (e / (1.0 + e));
-        theta[l] = if u[l] < 0.0 { low + distance } else { high - distance };
+        theta[l] = theta_at(v[l], u[l], low, high);
     }
     theta
+}
+
+/// θ where |artanh t| = v, on u's side: by its distance from the nearer bound, which so keeps its relative precision.
+#[inline(always)]
+fn theta_at(v: f64, u: f64, low: f64, high: f64) -> f64 {
+    let e = exp_of_negative(-2.0 * v);
+    let distance = (high - low) * (e / (1.0 + e));
+    if u < 0.0 { low + distance } else { high - distance }
 }
 
 /// v ≥ 0 with tanh v + 2w v = |u|. The left side is concave, so Newton's steps from a lower bound rise to the solution without

@@ -117,6 +117,17 @@ impl Bijection {
         }
     }
 
+    /// θ of any u, as [`Self::theta_from_unconstrained`], and ln |dθ/du| there.
+    pub fn theta_with_log_derivative(&self, u: f64) -> (f64, f64) {
+        match *self {
+            Self::Bounded { low, high } => {
+                let (theta, log_derivative) = bounded::theta_with_log_derivative(u, low, high);
+                (self.support().clamp_inside(theta), log_derivative)
+            }
+            _ => (self.theta_from_unconstrained(u), self.log_derivative(u)),
+        }
+    }
+
     /// [`Self::theta_from_unconstrained`] of all values in place.
     pub fn theta_from_unconstrained_all(&self, simd: Simd, values: &mut [f64]) {
         match *self {
@@ -183,6 +194,19 @@ impl UnconstrainedTransform {
         for ((bijection, &value), u) in self.parameters.iter().zip(theta).zip(unconstrained) {
             let (image, log_derivative) = bijection.unconstrained_with_log_derivative(value);
             *u = image;
+            total += log_derivative;
+        }
+        total
+    }
+
+    /// Writes θ(u) and returns ln |det dθ/du| there.
+    pub fn theta_with_log_abs_det(&self, unconstrained: &[f64], theta: &mut [f64]) -> f64 {
+        self.check_len(theta.len());
+        self.check_len(unconstrained.len());
+        let mut total = 0.0;
+        for ((bijection, &u), value) in self.parameters.iter().zip(unconstrained).zip(theta) {
+            let (image, log_derivative) = bijection.theta_with_log_derivative(u);
+            *value = image;
             total += log_derivative;
         }
         total
@@ -255,6 +279,7 @@ mod tests {
             let mut all = [u; 37];
             map.theta_from_unconstrained_all(Simd::best(), &mut all);
             prop_assert!(all.iter().all(|&t| t == theta));
+            prop_assert_eq!(map.theta_with_log_derivative(u), (theta, map.log_derivative(u)));
         }
 
         #[test]

@@ -3,7 +3,7 @@
 use crate::config::{Activation, DensityConfig, EmbeddingConfig, InferConfig, Schedule, TrainConfig};
 use crate::error::Error;
 use abduce_density::{DensitySpec, SplineSpec};
-use abduce_inference::npe::NetSpec;
+use abduce_inference::npe::{NetSpec, NetworkSpec};
 use abduce_nn::adam::AdamConfig;
 use abduce_nn::{ActivationName, EmbeddingSpec, trainer};
 
@@ -11,7 +11,7 @@ use abduce_nn::{ActivationName, EmbeddingSpec, trainer};
 pub fn nets(config: &InferConfig, x_len: usize) -> Result<Vec<NetSpec>, Error> {
     let embedding = embedding(config.embedding_net.as_ref(), x_len)?;
     let net = |net: &crate::config::NetConfig| NetSpec {
-        density: density(&net.density),
+        network: NetworkSpec::Density(density(&net.density)),
         embedding: embedding.clone(),
         signature: net.signature.clone(),
     };

@@ -10,7 +10,7 @@ use crate::progress::TrainingProgress;
 use crate::session::{Session, warning};
 use abduce_data::{PairSource, ParameterInfo, RunDir, Scaling, Seed, Split};
 use abduce_inference::diagnostics::{Severity, Warning};
-use abduce_inference::npe::{CheckpointFiles, NetSpec, NpeError, NpeTask, Trained, train_npe};
+use abduce_inference::npe::{CheckpointFiles, Engine, NetSpec, NpeError, NpeTask, Trained, train_npe};
 use abduce_inference::prior::Prior;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -57,6 +57,7 @@ pub fn train(session: &Session, run: &RunDir, request: &Training<'_>) -> Result<
     let parameters = parameter_names(infer, request.parameters.as_deref(), source.theta_len());
     let specs = nets(infer, source.x_len())?;
     let task = NpeTask {
+        engine: Engine::Npe,
         name: &infer.model.name,
         prior: &prior,
         proposal: proposal.as_ref(),
@@ -115,8 +116,8 @@ pub fn prefix(name: &str) -> String {
 
 fn net_names(specs: &[NetSpec]) -> Vec<String> {
     let name = |(index, spec): (usize, &NetSpec)| match spec.signature.as_str() {
-        "" => format!("net {} {}", index + 1, spec.density.family()),
-        signature => format!("net {} {} {signature}", index + 1, spec.density.family()),
+        "" => format!("net {} {}", index + 1, spec.network.family()),
+        signature => format!("net {} {} {signature}", index + 1, spec.network.family()),
     };
     specs.iter().enumerate().map(name).collect()
 }
@@ -169,7 +170,7 @@ fn checkpoints(folder: &Path, fingerprint: &str) -> Result<CheckpointFiles, Erro
 fn histories(trained: &Trained, specs: &[NetSpec]) -> Vec<NetTraining> {
     let net = |((progress, spec), &weight): ((&abduce_nn::trainer::Progress, &NetSpec), &f64)| NetTraining {
         signature: spec.signature.clone(),
-        model: spec.density.family().to_string(),
+        model: spec.network.family().to_string(),
         history: progress.history.clone(),
         best_epoch: progress.best_epoch,
         weight,

@@ -7,7 +7,7 @@ use abduce_data::rundir::{CONFIG, MANIFEST, Manifest};
 use abduce_data::{Array, ParameterInfo, Rng, Scaling, Seed, Standardiser, npy};
 use abduce_density::{Architecture, DensitySpec, Estimator};
 use abduce_inference::diagnostics::{PriorSpread, Severity, Validation, ValidationInputs, ValidationOptions, Warning, validate};
-use abduce_inference::posterior::{FeatureRange, Member, Novelty, Posterior};
+use abduce_inference::posterior::{FeatureRange, Member, Network, Novelty, Posterior};
 use abduce_inference::prior::Prior;
 use abduce_nn::EmbeddingSpec;
 use abduce_nn::trainer::EpochRecord;
@@ -127,7 +127,8 @@ impl Model {
         let d = self.d();
         let density = DensitySpec::Maf { transforms: 1, hidden: vec![4] };
         let estimator = Estimator::new(Architecture { density, embedding: EmbeddingSpec::default(), features: d, context: d }).unwrap();
-        let member = Member { params: vec![0.0; estimator.layout().len()], estimator, signature: String::new() };
+        let member =
+            Member { params: vec![0.0; estimator.layout().len()], network: Network::Posterior(estimator), signature: String::new() };
         let low: Vec<f64> = (0..d).map(|j| self.theta(j, -6.0)).collect();
         let high: Vec<f64> = (0..d).map(|j| self.theta(j, 6.0)).collect();
         let spec = json!({"truncated_normal": {"loc": self.centre, "scale": self.width, "low": low, "high": high}});

@@ -1,0 +1,138 @@
+//! What one member of an ensemble has learnt.
+
+use abduce_density::{Architecture, By, Classifier, ClassifierArchitecture, Estimator, Indexed, SpecError};
+use abduce_nn::{Compute, Graph, Layout};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The quantity that a posterior's networks give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The posterior density q(z | x) itself: normalised, drawn from directly.
+    Npe,
+    /// The likelihood q(x | z): the posterior is known up to a constant and drawn from by a sampler.
+    Nle,
+    /// The ratio p(x | z)/p(x): as for the likelihood.
+    Nre,
+}
+
+/// A network without its numbers. z are standardised unconstrained parameters, x standardised data.
+#[derive(Clone, Debug)]
+pub enum Network {
+    /// q(z | x).
+    Posterior(Estimator),
+    /// q(x | z).
+    Likelihood(Estimator),
+    /// ln p(x | z)/p(x), possibly up to a function of x.
+    Ratio(Classifier),
+}
+
+/// What fixes a network but its numbers and its kind: part of the model file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum NetworkArchitecture {
+    /// Of a density.
+    Density(Architecture),
+    /// Of a classifier.
+    Classifier(ClassifierArchitecture),
+}
+
+impl NetworkArchitecture {
+    /// Builds the network of this kind.
+    ///
+    /// # Errors
+    /// A size out of range; `None` where the kind needs another architecture.
+    pub fn build(self, kind: Kind) -> Option<Result<Network, SpecError>> {
+        Some(match (self, kind) {
+            (Self::Density(a), Kind::Npe) => Estimator::new(a).map(Network::Posterior),
+            (Self::Density(a), Kind::Nle) => Estimator::new(a).map(Network::Likelihood),
+            (Self::Classifier(a), Kind::Nre) => Classifier::new(a).map(Network::Ratio),
+            _ => return None,
+        })
+    }
+
+    /// (numbers in, numbers conditioned on) that the network was built for, as (parameters, data).
+    pub fn dimensions(&self, kind: Kind) -> (usize, usize) {
+        let (features, context) = match self {
+            Self::Density(a) => (a.features, a.context),
+            Self::Classifier(a) => (a.features, a.context),
+        };
+        if kind == Kind::Nle { (context, features) } else { (features, context) }
+    }
+}
+
+impl Network {
+    /// What it gives.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Posterior(_) => Kind::Npe,
+            Self::Likelihood(_) => Kind::Nle,
+            Self::Ratio(_) => Kind::Nre,
+        }
+    }
+
+    /// What was built.
+    pub fn architecture(&self) -> NetworkArchitecture {
+        match self {
+            Self::Posterior(e) | Self::Likelihood(e) => NetworkArchitecture::Density(e.architecture().clone()),
+            Self::Ratio(c) => NetworkArchitecture::Classifier(c.architecture().clone()),
+        }
+    }
+
+    /// The family's name, as in configuration files.
+    pub const fn family(&self) -> &'static str {
+        match self {
+            Self::Posterior(e) | Self::Likelihood(e) => e.architecture().density.family(),
+            Self::Ratio(c) => c.architecture().classifier.family(),
+        }
+    }
+
+    /// Names, shapes and starts of the parameters.
+    pub const fn layout(&self) -> &Layout {
+        match self {
+            Self::Posterior(e) | Self::Likelihood(e) => e.layout(),
+            Self::Ratio(c) => c.layout(),
+        }
+    }
+
+    /// The graph that is trained. Inputs: (z, x), for a likelihood (x, z).
+    pub const fn joint(&self) -> &Arc<Graph> {
+        match self {
+            Self::Posterior(e) | Self::Likelihood(e) => e.joint(),
+            Self::Ratio(c) => c.joint(),
+        }
+    }
+
+    /// Its logarithm for `rows` pairs out of two tables: ln q(z | x), ln q(x | z) or the log-ratio.
+    pub fn score(
+        &self,
+        compute: &Compute,
+        params: &[f32],
+        rows: usize,
+        z: Indexed<'_, impl Fn(usize) -> usize + Sync>,
+        x: Indexed<'_, impl Fn(usize) -> usize + Sync>,
+    ) -> Vec<f32> {
+        match self {
+            Self::Posterior(e) => e.log_prob_indexed(compute, params, rows, z, x),
+            Self::Likelihood(e) => e.log_prob_indexed(compute, params, rows, x, z),
+            Self::Ratio(c) => c.log_ratio(compute, params, rows, z, x),
+        }
+    }
+
+    /// As [`Network::score`], with the gradient by z (rows, d).
+    pub fn gradient(
+        &self,
+        compute: &Compute,
+        params: &[f32],
+        rows: usize,
+        z: Indexed<'_, impl Fn(usize) -> usize + Sync>,
+        x: Indexed<'_, impl Fn(usize) -> usize + Sync>,
+    ) -> (Vec<f32>, Vec<f32>) {
+        match self {
+            Self::Posterior(e) => e.gradient_indexed(compute, params, rows, z, x, By::Input),
+            Self::Likelihood(e) => e.gradient_indexed(compute, params, rows, x, z, By::Context),
+            Self::Ratio(c) => c.log_ratio_gradient(compute, params, rows, z, x),
+        }
+    }
+}

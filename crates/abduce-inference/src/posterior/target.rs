@@ -1,0 +1,179 @@
+//! The posterior of given observations as a function of z, for samplers.
+
+use super::{Kind, Posterior, PosteriorError};
+use abduce_data::Seed;
+use abduce_density::Indexed;
+use abduce_nn::Compute;
+
+/// ln π_i(z) up to a constant for each observation i, on z ∈ ℝ^d, the standardised unconstrained parameters.
+///
+/// ln q(z | x_i) of a density; ln p(z) + Σ_j ln L(x_ij | z) of a likelihood or ratio, where the x_ij are the independent data of one
+/// observation and the mixture of an ensemble is taken per datum, as the likelihood of the mixture demands.
+#[derive(Debug)]
+pub struct PosteriorTarget<'a> {
+    posterior: &'a Posterior,
+    compute: &'a Compute,
+    /// Network input (observations · data of each, …).
+    x: Vec<f32>,
+    /// Independent data of each observation.
+    trials: usize,
+    /// For each member and row of `x`, what is taken off its score.
+    levels: Vec<Vec<f64>>,
+}
+
+/// Step of the central differences of ln p(z): third derivatives of the priors are of order one on the scale of z, so that its error is 1e-8,
+/// far below that of f32 networks.
+const STEP: f64 = 1e-4;
+/// Prior draws that set the level of each ratio network.
+const LEVEL_DRAWS: usize = 512;
+/// Points that a thread takes at once.
+const BLOCK_ROWS: usize = 64;
+
+impl Posterior {
+    /// The posterior of every observation, each of `trials` independent data that stand one after the other in the rows of `x`.
+    ///
+    /// # Errors
+    /// Shapes that don't fit, a datum that is not finite, or several data for a network that takes one.
+    pub fn target<'a>(&'a self, compute: &'a Compute, x: &[f32], trials: usize) -> Result<PosteriorTarget<'a>, PosteriorError> {
+        let x = self.network_input(x)?;
+        let rows = x.len() / self.x_len();
+        if trials == 0 || !rows.is_multiple_of(trials) {
+            return Err(PosteriorError::Trials { rows, trials });
+        }
+        if trials > 1 && self.kind() == Kind::Npe {
+            return Err(PosteriorError::OneDatum { trials });
+        }
+        let levels = self.ratio_levels(compute, &x);
+        Ok(PosteriorTarget { posterior: self, compute, x, trials, levels })
+    }
+
+    /// What is taken off the score of member k at network input row i before members are mixed: a ratio network may be off by a function of
+    /// x, which E_prior[r] = 1 fixes. (A mean over prior draws of a fixed stream; the same constant for all θ, so it moves no draw of a
+    /// single network, for which it is left out.)
+    pub(super) fn ratio_levels(&self, compute: &Compute, x: &[f32]) -> Vec<Vec<f64>> {
+        let (d, rows) = (self.dimension(), x.len() / self.x_len());
+        if self.kind() != Kind::Nre || self.members.len() == 1 {
+            return vec![vec![0.0; rows]; self.members.len()];
+        }
+        let z = self.prior_draws(LEVEL_DRAWS, Seed(0).derive("ratio levels", 0));
+        let z: Vec<f32> = z.iter().map(|&v| v as f32).collect();
+        let pairs = rows * LEVEL_DRAWS;
+        let level = |member: &super::Member| {
+            let (z, x) = (Indexed { table: &z, row: |r: usize| r % LEVEL_DRAWS }, Indexed { table: x, row: |r: usize| r / LEVEL_DRAWS });
+            let scores = member.network.score(compute, &member.params, pairs, z, x);
+            scores.chunks_exact(LEVEL_DRAWS).map(log_mean_exp).collect()
+        };
+        debug_assert_eq!(z.len(), LEVEL_DRAWS * d);
+        self.members.iter().map(level).collect()
+    }
+
+    /// z of `n` draws from the prior.
+    pub(crate) fn prior_draws(&self, n: usize, seed: Seed) -> Vec<f64> {
+        let d = self.dimension();
+        let mut rng = seed.stream("prior", 0);
+        let (mut theta, mut z) = (vec![0.0; d], vec![0.0; n * d]);
+        for row in z.chunks_exact_mut(d) {
+            self.prior.sample(&mut rng, &mut theta);
+            self.transform.unconstrained_from_theta(&theta, row);
+            let scales = self.theta_scale.mean().iter().zip(self.theta_scale.std());
+            row.iter_mut().zip(scales).for_each(|(z, (m, s))| *z = (*z - m) / s);
+        }
+        z
+    }
+
+    /// ln p(z) of one point, up to the constant Jacobian of the standardisation. `u` and `theta` are scratch.
+    fn log_prior_of_z(&self, z: &[f64], u: &mut [f64], theta: &mut [f64]) -> f64 {
+        let scales = self.theta_scale.mean().iter().zip(self.theta_scale.std());
+        u.iter_mut().zip(z).zip(scales).for_each(|((u, z), (m, s))| *u = z * s + m);
+        let log_det = self.transform.theta_with_log_abs_det(u, theta);
+        self.prior.log_prob(theta) + log_det
+    }
+}
+
+fn log_mean_exp(values: &[f32]) -> f64 {
+    let top = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = values.iter().map(|&v| f64::from(v - top).exp()).sum();
+    f64::from(top) + (sum / values.len() as f64).ln()
+}
+
+impl PosteriorTarget<'_> {
+    /// Dimension of z.
+    pub fn dimension(&self) -> usize {
+        self.posterior.dimension()
+    }
+
+    /// Number of observations.
+    pub fn count(&self) -> usize {
+        self.x.len() / self.posterior.x_len() / self.trials
+    }
+
+    /// ln π of point r for observation `of[r]`, and, where it is wanted, the gradient by z (n, d).
+    pub fn evaluate(&self, points: &[f64], of: &[usize], out: &mut [f64], mut gradient: Option<&mut [f64]>) {
+        let (posterior, d, trials) = (self.posterior, self.dimension(), self.trials);
+        let z: Vec<f32> = points.iter().map(|&v| v as f32).collect();
+        let pairs = of.len() * trials;
+        let z_row = |r: usize| r / trials;
+        let x_row = |r: usize| of[r / trials] * trials + r % trials;
+        let (scores, gradients): (Vec<Vec<f32>>, Vec<Vec<f32>>) = posterior
+            .members
+            .iter()
+            .map(|member| {
+                let (z, x) = (Indexed { table: &z, row: z_row }, Indexed { table: &self.x, row: x_row });
+                match gradient {
+                    Some(_) => member.network.gradient(self.compute, &member.params, pairs, z, x),
+                    None => (member.network.score(self.compute, &member.params, pairs, z, x), Vec::new()),
+                }
+            })
+            .unzip();
+        let score = |k: usize, pair: usize| f64::from(scores[k][pair]) - self.levels[k][x_row(pair)];
+        for (r, out) in out.iter_mut().enumerate() {
+            *out = (r * trials..(r + 1) * trials).map(|pair| posterior.mix(|k| score(k, pair))).sum();
+        }
+        if let Some(gradient) = &mut gradient {
+            gradient.fill(0.0);
+            for pair in 0..pairs {
+                let mixed = posterior.mix(|k| score(k, pair));
+                for k in (0..scores.len()).filter(|&k| posterior.weights[k] > 0.0) {
+                    let share = posterior.weights[k] * (score(k, pair) - mixed).exp();
+                    let own = &mut gradient[z_row(pair) * d..][..d];
+                    own.iter_mut().zip(&gradients[k][pair * d..]).for_each(|(g, &v)| *g += share * f64::from(v));
+                }
+            }
+        }
+        if posterior.kind() != Kind::Npe {
+            self.add_prior(points, out, gradient);
+        }
+    }
+
+    fn add_prior(&self, points: &[f64], out: &mut [f64], gradient: Option<&mut [f64]>) {
+        let d = self.dimension();
+        let mut unused: Vec<&mut [f64]> = Vec::new();
+        let gradients: Vec<&mut [f64]> = gradient.map_or_else(
+            || {
+                unused.resize_with(out.len().div_ceil(BLOCK_ROWS), Default::default);
+                unused
+            },
+            |gradient| gradient.chunks_mut(BLOCK_ROWS * d).collect(),
+        );
+        let mut blocks: Vec<_> = points.chunks(BLOCK_ROWS * d).zip(out.chunks_mut(BLOCK_ROWS)).zip(gradients).collect();
+        self.compute.threads.for_each(&mut blocks, |_, ((points, out), gradient)| {
+            let (mut z, mut u, mut theta) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
+            for (r, point) in points.chunks_exact(d).enumerate() {
+                out[r] += self.posterior.log_prior_of_z(point, &mut u, &mut theta);
+                if gradient.is_empty() {
+                    continue;
+                }
+                z.copy_from_slice(point);
+                for j in 0..d {
+                    let mut at = |value: f64| {
+                        z[j] = value;
+                        self.posterior.log_prior_of_z(&z, &mut u, &mut theta)
+                    };
+                    let slope = (at(point[j] + STEP) - at(point[j] - STEP)) / (2.0 * STEP);
+                    z[j] = point[j];
+                    gradient[r * d + j] += slope;
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,216 @@
+//! Every engine on a linear Gaussian model, where likelihood, evidence and posterior are known.
+//!
+//! θ ~ N(0, 1)², x = θ + N(0, 0.5²): p(x | θ) = N(θ, 0.25), p(x) = N(0, 1.25), p(θ | x) = N(0.8 x, 0.2).
+
+use abduce_data::{Array, PairSource, ParameterInfo, Scaling, Seed, Split};
+use abduce_density::{ClassifierSpec, DensitySpec};
+use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeError, NpeTask, RatioLoss, Silent, Trained, train_npe};
+use abduce_inference::posterior::{Kind, Posterior, PosteriorError};
+use abduce_inference::prior::{Prior, PriorSpec};
+use abduce_nn::trainer::{Schedule, TrainConfig};
+use abduce_nn::{Compute, EmbeddingSpec};
+
+const D: usize = 2;
+
+fn pairs(n: usize, seed: u64) -> (Vec<f32>, Vec<f32>) {
+    let mut rng = Seed(seed).stream("pairs", 0);
+    let theta: Vec<f32> = (0..n * D).map(|_| rng.normal() as f32).collect();
+    let x = theta.iter().map(|&t| t + 0.5 * rng.normal() as f32).collect();
+    (theta, x)
+}
+
+fn prior() -> Prior {
+    let spec = serde_json::json!({"normal": {"loc": [0.0, 0.0], "scale": [1.0, 1.0]}});
+    Prior::new(serde_json::from_value::<PriorSpec>(spec).unwrap()).unwrap()
+}
+
+fn train(engine: Engine, network: NetworkSpec, nets: usize, compute: &Compute) -> Result<Trained, NpeError> {
+    let (theta, x) = pairs(6000, 1);
+    let array = |values| Array::new(vec![6000, D], values).unwrap();
+    let source = PairSource::from_arrays(array(theta), array(x)).unwrap();
+    let split = Split::by_fraction(source.kept(), 0.1, Seed(1)).unwrap();
+    let net = NetSpec { network, embedding: EmbeddingSpec::Identity, signature: String::new() };
+    let task = NpeTask {
+        engine,
+        name: "",
+        prior: &prior(),
+        proposal: None,
+        parameters: &ParameterInfo::numbered(D),
+        source: &source,
+        split: &split,
+        nets: &vec![net; nets],
+        train: TrainConfig {
+            batch_size: 100,
+            learning_rate: 2e-3,
+            schedule: Schedule::Plateau { factor: 0.2, drops: 2 },
+            stop_after_epochs: 4,
+            max_epochs: Some(40),
+            ..TrainConfig::default()
+        },
+        x_scaling: Scaling::Independent,
+        buffer_bytes: 1 << 20,
+        seed: Seed(5),
+    };
+    train_npe(&task, compute, &NoCheckpoints, &Silent)
+}
+
+fn maf() -> NetworkSpec {
+    NetworkSpec::Density(DensitySpec::Maf { transforms: 2, hidden: vec![24] })
+}
+
+fn resnet() -> NetworkSpec {
+    NetworkSpec::Classifier(ClassifierSpec::Resnet { hidden: 32, blocks: 2 })
+}
+
+fn log_normal(x: f32, mean: f32, variance: f64) -> f64 {
+    -0.5 * (f64::from(x - mean).powi(2) / variance + (2.0 * std::f64::consts::PI * variance).ln())
+}
+
+fn log_prior(theta: &[f32]) -> f64 {
+    theta.iter().map(|&t| log_normal(t, 0.0, 1.0)).sum()
+}
+
+fn log_likelihood(theta: &[f32], x: &[f32]) -> f64 {
+    theta.iter().zip(x).map(|(&t, &x)| log_normal(x, t, 0.25)).sum()
+}
+
+/// Mean and standard deviation of learnt minus exact log-density over fresh pairs of the model.
+fn errors(posterior: &Posterior, compute: &Compute, exact: impl Fn(&[f32], &[f32]) -> f64) -> (f64, f64) {
+    let (theta, x) = pairs(2000, 2);
+    let found = posterior.log_prob(compute, &theta, &x, |r| r).unwrap();
+    let rows = theta.chunks_exact(D).zip(x.chunks_exact(D));
+    let errors: Vec<f64> = found.iter().zip(rows).map(|(found, (theta, x))| found - exact(theta, x)).collect();
+    let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+    (mean, (errors.iter().map(|e| (e - mean).powi(2)).sum::<f64>() / errors.len() as f64).sqrt())
+}
+
+/// A flow of some hundred weights on 6 000 pairs: the expected excess of the log-loss is about (weights)/(2 · 6000) ≈ 0.05 nats.
+#[test]
+fn the_likelihood_is_learnt_in_the_units_of_the_data() {
+    let compute = Compute::with_threads(2);
+    let posterior = train(Engine::Nle, maf(), 2, &compute).unwrap().posterior;
+    assert_eq!(posterior.kind(), Kind::Nle);
+    assert!(!posterior.is_normalised());
+    let (mean, sd) = errors(&posterior, &compute, |theta, x| log_likelihood(theta, x) + log_prior(theta));
+    assert!(mean.abs() < 0.05 && sd < 0.25, "{mean} ± {sd}");
+    let refused = posterior.sample(&compute, &[0.0, 0.0], 10, Seed(1)).unwrap_err();
+    assert!(matches!(refused, PosteriorError::NeedsSampler(_)), "{refused}");
+}
+
+/// NRE-A, -C and the balanced loss give the ratio itself; NRE-B only its dependence on θ, so that its errors are compared within one x.
+#[test]
+fn every_ratio_loss_learns_the_ratio() {
+    let compute = Compute::with_threads(2);
+    let losses = [
+        (RatioLoss::Binary { balance: 0.0 }, 0.35),
+        // The balance trades sharpness for caution.
+        (RatioLoss::Binary { balance: 1.0 }, 0.6),
+        (RatioLoss::Contrastive { classes: 5, gamma: 1.0 }, 0.35),
+        (RatioLoss::DEFAULT, f64::INFINITY),
+    ];
+    for (loss, tolerance) in losses {
+        let posterior = train(Engine::Nre(loss), resnet(), 1, &compute).unwrap().posterior;
+        let log_evidence = |x: &[f32]| x.iter().map(|&x| log_normal(x, 0.0, 1.25)).sum::<f64>();
+        let exact = |theta: &[f32], x: &[f32]| log_likelihood(theta, x) - log_evidence(x) + log_prior(theta);
+        let (mean, sd) = errors(&posterior, &compute, exact);
+        assert!(mean.abs() < tolerance && sd < tolerance, "{loss:?}: {mean} ± {sd}");
+        // For one x, over θ from its posterior: constants drop out.
+        let x = [0.6f32, -0.3];
+        let mut rng = Seed(7).stream("posterior", 0);
+        let theta: Vec<f32> = (0..400 * D).map(|i| 0.8 * x[i % D] + 0.2f32.sqrt() * rng.normal() as f32).collect();
+        let found = posterior.log_prob(&compute, &theta, &x, |_| 0).unwrap();
+        let errors: Vec<f64> = found.iter().zip(theta.chunks_exact(D)).map(|(found, theta)| found - exact(theta, &x)).collect();
+        let mean = errors.iter().sum::<f64>() / 400.0;
+        let sd = (errors.iter().map(|e| (e - mean).powi(2)).sum::<f64>() / 400.0).sqrt();
+        assert!(sd < 0.3, "{loss:?}: ± {sd}");
+    }
+}
+
+/// With simulations of the prior the atomic loss has the posterior as its optimum, up to a factor that depends on x alone: a mixture of
+/// densities that are normalised leaves little room for one.
+#[test]
+fn the_atomic_loss_learns_the_posterior() {
+    let compute = Compute::with_threads(2);
+    let posterior = train(Engine::Atomic { atoms: 10 }, maf(), 1, &compute).unwrap().posterior;
+    let exact = |theta: &[f32], x: &[f32]| theta.iter().zip(x).map(|(&t, &x)| log_normal(t, 0.8 * x, 0.2)).sum::<f64>();
+    let (mean, sd) = errors(&posterior, &compute, exact);
+    assert!(mean.abs() < 0.2 && sd < 0.35, "{mean} ± {sd}");
+}
+
+/// The target's gradient against central differences (step 1e-3 in f32 networks: rounding 1e-6/1e-3), the sum over independent data, and the
+/// mixture of an ensemble.
+#[test]
+fn targets_are_the_posterior_with_its_gradient() {
+    let compute = Compute::with_threads(2);
+    let likelihood = train(Engine::Nle, maf(), 2, &compute).unwrap().posterior;
+    let ratio = train(Engine::Nre(RatioLoss::DEFAULT), resnet(), 2, &compute).unwrap().posterior;
+    let density = train(Engine::Npe, maf(), 2, &compute).unwrap().posterior;
+    let x = [0.3f32, 0.1, -0.5, 0.9, 1.1, -0.2, 0.4, 0.4];
+    for (posterior, trials) in [(&likelihood, 1), (&likelihood, 2), (&ratio, 1), (&ratio, 2), (&density, 1)] {
+        let target = posterior.target(&compute, &x, trials).unwrap();
+        assert_eq!(target.count(), 4 / trials);
+        let mut rng = Seed(3).stream("points", 0);
+        let n = 40;
+        let points: Vec<f64> = (0..n * D).map(|_| rng.normal()).collect();
+        let of: Vec<usize> = (0..n).map(|r| (r * 7) % target.count()).collect();
+        let (mut value, mut gradient) = (vec![0.0; n], vec![0.0; n * D]);
+        target.evaluate(&points, &of, &mut value, Some(&mut gradient));
+        let mut plain = vec![0.0; n];
+        target.evaluate(&points, &of, &mut plain, None);
+        assert!(plain.iter().zip(&value).all(|(a, b)| (a - b).abs() < 1e-5));
+        for j in 0..D {
+            let moved = |step: f64| {
+                let points: Vec<f64> = points.iter().enumerate().map(|(i, p)| if i % D == j { p + step } else { *p }).collect();
+                let mut out = vec![0.0; n];
+                target.evaluate(&points, &of, &mut out, None);
+                out
+            };
+            let (above, below) = (moved(4e-3), moved(-4e-3));
+            // A difference across a kink of a ReLU is no derivative: that concerns few of the points.
+            let slope = |r: usize| (above[r] - below[r]) / 8e-3;
+            let far = |r: &usize| (slope(*r) - gradient[*r * D + j]).abs() > 0.02 * (1.0 + slope(*r).abs());
+            let allowed = if posterior.kind() == Kind::Nre { n / 5 } else { 0 };
+            assert!((0..n).filter(far).count() <= allowed, "{:?}, {trials} data", posterior.kind());
+        }
+        // Differences of log π over z are those of the posterior's log-density over θ, the constant Jacobian aside.
+        if trials == 1 {
+            let theta: Vec<f32> = points
+                .iter()
+                .enumerate()
+                .map(|(i, z)| (z * posterior.theta_scale.std()[i % D] + posterior.theta_scale.mean()[i % D]) as f32)
+                .collect();
+            let log_prob = posterior.log_prob(&compute, &theta, &x, |r| of[r]).unwrap();
+            let shift = log_prob[0] - value[0];
+            assert!(log_prob.iter().zip(&value).all(|(p, v)| (p - v - shift).abs() < 1e-3), "{:?}", posterior.kind());
+        }
+    }
+    assert!(matches!(density.target(&compute, &x, 2), Err(PosteriorError::OneDatum { trials: 2 })));
+    assert!(matches!(likelihood.target(&compute, &x, 3), Err(PosteriorError::Trials { rows: 4, trials: 3 })));
+}
+
+#[test]
+fn files_keep_every_kind() {
+    let compute = Compute::with_threads(2);
+    let folder = std::env::temp_dir().join(format!("abduce-engines-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (theta, x) = pairs(20, 3);
+    for (engine, network) in [(Engine::Nle, maf()), (Engine::Nre(RatioLoss::DEFAULT), resnet()), (Engine::Npe, maf())] {
+        let posterior = train(engine, network, 1, &compute).unwrap().posterior;
+        let path = folder.join("posterior.safetensors");
+        posterior.save(&path).unwrap();
+        let loaded = Posterior::load(&path).unwrap();
+        assert_eq!(loaded.kind(), posterior.kind());
+        let scores = |p: &Posterior| p.log_prob(&compute, &theta, &x, |r| r).unwrap();
+        assert_eq!(scores(&loaded), scores(&posterior));
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_network_of_the_wrong_sort_is_refused() {
+    let compute = Compute::with_threads(1);
+    let error = train(Engine::Nre(RatioLoss::DEFAULT), maf(), 1, &compute).unwrap_err();
+    assert!(error.to_string().contains("maf is a density, this engine learns with a classifier"), "{error}");
+    let error = train(Engine::Nle, resnet(), 1, &compute).unwrap_err();
+    assert!(error.to_string().contains("resnet is a classifier, this engine learns with a density"), "{error}");
+}
