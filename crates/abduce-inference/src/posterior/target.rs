@@ -164,14 +164,13 @@ impl PosteriorTarget<'_> {
                     continue;
                 }
                 z.copy_from_slice(point);
-                for j in 0..d {
+                for (j, &centre) in point.iter().enumerate() {
                     let mut at = |value: f64| {
                         z[j] = value;
                         self.posterior.log_prior_of_z(&z, &mut u, &mut theta)
                     };
-                    let slope = (at(point[j] + STEP) - at(point[j] - STEP)) / (2.0 * STEP);
-                    z[j] = point[j];
-                    gradient[r * d + j] += slope;
+                    gradient[r * d + j] += (at(centre + STEP) - at(centre - STEP)) / (2.0 * STEP);
+                    z[j] = centre;
                 }
             }
         });
