@@ -2,6 +2,8 @@
 //!
 //! θ ~ N(0, 1)², x = θ + N(0, 0.5²): p(x | θ) = N(θ, 0.25), p(x) = N(0, 1.25), p(θ | x) = N(0.8 x, 0.2).
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use abduce_data::{Array, PairSource, ParameterInfo, Scaling, Seed, Split};
 use abduce_density::{ClassifierSpec, DensitySpec};
 use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeError, NpeTask, RatioLoss, Silent, Trained, train_npe};

@@ -1,6 +1,6 @@
 //! The infer file: prior, model and training.
 
-use super::nets::{Backend, DensityConfig, EmbeddingConfig, Engine, NetConfig, NsfConfig, lampe_defaults};
+use super::nets::{Backend, DensityConfig, EmbeddingConfig, Engine, NetConfig, NsfConfig, lampe_defaults, pydelfi_defaults};
 use super::{Findings, Section, support};
 use abduce_data::ParameterInfo;
 use abduce_inference::prior::{Prior, PriorError, PriorSpec};
@@ -55,6 +55,7 @@ impl Section for InferConfig {
     const KIND: &'static str = "infer";
 
     fn fill(value: &mut Value) {
+        fill_engine_defaults(value);
         fill_backend_defaults(value);
     }
 
@@ -125,6 +126,18 @@ pub struct TrainConfig {
     /// Training ends after this many epochs without a better validation loss. Backend lampe: 30.
     #[schemars(range(min = 1))]
     pub stop_after_epochs: usize,
+    /// Engine NRE: parameters that each datum is tried with, its own among them.
+    #[schemars(range(min = 2, max = 10_000))]
+    pub num_atoms: usize,
+    /// Engine NRE_C: parameters from the prior that each datum is tried with.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub num_classes: usize,
+    /// Engine NRE_C: odds of a joint pair.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub gamma: f64,
+    /// Engine BNRE: weight of the balance; larger is more cautious.
+    #[schemars(range(min = 0.0))]
+    pub regularization_strength: Option<f64>,
     /// Training ends after this many epochs in any case; null for no limit.
     #[schemars(range(min = 1), extend("x-aliases" = ["max_epochs", "epochs"]))]
     pub max_num_epochs: Option<usize>,
@@ -143,6 +156,10 @@ impl Default for TrainConfig {
             validation_fraction: 0.1,
             split_file: None,
             stop_after_epochs: 20,
+            num_atoms: 10,
+            num_classes: 5,
+            gamma: 1.0,
+            regularization_strength: None,
             max_num_epochs: None,
         }
     }
@@ -184,21 +201,37 @@ impl From<&Parameter> for ParameterInfo {
     }
 }
 
-/// Writes lampe's defaults where the backend is lampe and a key is not given; every other default stands in `Default`.
+/// Writes the nets of an engine where none are given: classifiers for a ratio, a masked autoregressive flow for a likelihood.
+pub(crate) fn fill_engine_defaults(file: &mut Value) {
+    let Some(model) = file.get_mut("model").and_then(Value::as_object_mut) else { return };
+    let engine = model.get("engine").and_then(|engine| serde_json::from_value::<Engine>(engine.clone()).ok()).unwrap_or_default();
+    let net = match engine {
+        Engine::Npe => return,
+        Engine::Nle => "maf",
+        Engine::Nre | Engine::NreA | Engine::NreC | Engine::Bnre => "resnet",
+    };
+    model.entry("nets").or_insert_with(|| json!([{"model": net}]));
+}
+
+/// Writes the backend's defaults where a key is not given; sbi's stand in `Default`.
 pub(crate) fn fill_backend_defaults(file: &mut Value) {
-    if file.pointer("/model/backend") != Some(&json!("lampe")) {
-        return;
-    }
+    let backend = file.pointer("/model/backend").and_then(|backend| serde_json::from_value::<Backend>(backend.clone()).ok());
+    let net_defaults = match backend.unwrap_or_default() {
+        Backend::Sbi => return,
+        Backend::Lampe => lampe_defaults,
+        Backend::Pydelfi => pydelfi_defaults,
+    };
     let file = match file {
         Value::Object(file) => file,
         _ => return,
     };
-    let train = file.entry("train_args").or_insert_with(|| json!({}));
-    fill(train, json!({"stop_after_epochs": 30}));
+    if backend == Some(Backend::Lampe) {
+        fill(file.entry("train_args").or_insert_with(|| json!({})), json!({"stop_after_epochs": 30}));
+    }
     let Some(model) = file.get_mut("model").and_then(Value::as_object_mut) else { return };
     for net in model.entry("nets").or_insert_with(|| json!([{"model": "nsf"}])).as_array_mut().into_iter().flatten() {
         let name = net["model"].as_str().unwrap_or_default().to_string();
-        fill(net, lampe_defaults(&name));
+        fill(net, net_defaults(&name));
     }
 }
 
@@ -227,6 +260,18 @@ pub(crate) fn check_training(model: &ModelConfig, train: &TrainConfig, parameter
                 "`nsf` is the coupling flow here also with backend lampe, whose own nsf is autoregressive: that is `maf_rqs`",
             );
         }
+    }
+    for (index, net) in model.nets.iter().enumerate().filter(|(_, net)| net.density.is_classifier() != model.engine.wants_classifiers()) {
+        let (is, wants) = if net.density.is_classifier() {
+            ("classifier, which the engines of ratios", "use a density: nsf, maf, mdn, made, maf_rqs, nice, realnvp")
+        } else {
+            ("density, which the engines NPE and NLE", "use a classifier: resnet, mlp, linear")
+        };
+        let message = format!("`{}` is a {is} are trained with", net.density.name());
+        findings.error(&format!("model.nets.{index}.model"), &message, wants);
+    }
+    if model.engine == Engine::Bnre && train.regularization_strength.is_none() {
+        findings.error("train_args", "engine BNRE needs `regularization_strength`", "100 is a common choice");
     }
     let nets: usize = model.nets.iter().map(|net| net.repeats).sum();
     if nets > 1000 {

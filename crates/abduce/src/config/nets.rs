@@ -5,26 +5,54 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Whose defaults apply where a key is not given. One engine serves both.
+/// Whose defaults apply where a key is not given. One engine serves all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[schemars(extend("x-kind" = "backend", "x-unavailable" = support::BACKENDS, "x-names" = [["sbi.inference", "sbi"]]))]
+#[schemars(extend("x-kind" = "backend", "x-names" = [["sbi.inference", "sbi"]]))]
 pub enum Backend {
     /// Defaults of the sbi package: 50 hidden features, 5 transforms, 10 components, stop after 20 epochs without progress.
     #[default]
     Sbi,
     /// Defaults of the lampe package: 16 hidden features, 2 transforms, 3 components, stop after 30 epochs without progress.
     Lampe,
+    /// Defaults of the pydelfi package: 16 hidden features, 2 transforms, 3 components.
+    Pydelfi,
 }
 
 /// What is learnt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("x-kind" = "engine", "x-unavailable" = support::ENGINES))]
+#[schemars(extend("x-kind" = "engine", "x-unavailable" = support::ENGINES, "x-names" = ENGINE_NAMES))]
 pub enum Engine {
     /// Neural posterior estimation: the posterior p(θ | x) itself, by maximum likelihood on simulated pairs.
     #[default]
     #[serde(rename = "NPE")]
     Npe,
+    /// Neural likelihood estimation: p(x | θ) by maximum likelihood; the posterior is drawn by a sampler.
+    #[serde(rename = "NLE")]
+    Nle,
+    /// Neural ratio estimation, p(x | θ)/p(x), with the multi-class loss of NRE-B: `num_atoms` parameters for each datum.
+    #[serde(rename = "NRE")]
+    Nre,
+    /// NRE-A: binary classification of joint against marginal pairs.
+    #[serde(rename = "NRE_A")]
+    NreA,
+    /// NRE-C: the contrastive loss with `num_classes` and `gamma`.
+    #[serde(rename = "NRE_C")]
+    NreC,
+    /// Balanced NRE-A: with `regularization_strength`, cautious rather than overconfident.
+    #[serde(rename = "BNRE")]
+    Bnre,
+}
+
+/// Other names of engines: (theirs, ours). sbi calls its classes by the paper's names too.
+pub(crate) const ENGINE_NAMES: &[(&str, &str)] =
+    &[("NPE_C", "NPE"), ("APT", "NPE"), ("NLE_A", "NLE"), ("NRE_B", "NRE"), ("AALR", "NRE_A"), ("CNRE", "NRE_C")];
+
+impl Engine {
+    /// Whether its nets are classifiers.
+    pub const fn wants_classifiers(self) -> bool {
+        matches!(self, Self::Nre | Self::NreA | Self::NreC | Self::Bnre)
+    }
 }
 
 /// Activation function of hidden layers, named as in PyTorch.
@@ -78,7 +106,7 @@ impl NetConfig {
     }
 }
 
-/// The conditional density q(θ | x).
+/// The conditional density of the engines NPE and NLE, or the classifier of the ratio engines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "model", rename_all = "snake_case")]
 #[schemars(extend("x-kind" = "net", "x-unavailable" = support::NETS))]
@@ -97,6 +125,12 @@ pub enum DensityConfig {
     Nice(AffineFlowConfig),
     /// Affine coupling flow.
     Realnvp(AffineFlowConfig),
+    /// Classifier: logistic regression on parameters and data.
+    Linear(LinearConfig),
+    /// Classifier: fully connected layers with layer normalisation.
+    Mlp(MlpConfig),
+    /// Classifier: residual network.
+    Resnet(ResnetConfig),
 }
 
 /// Declares the argument structs of the nets with sbi's defaults.
@@ -179,6 +213,26 @@ net_arguments! {
         #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
         tail_bound: f64 = 3.0,
     }
+    /// Arguments of the linear classifier: none.
+    LinearConfig {}
+    /// Arguments of a fully connected classifier.
+    MlpConfig {
+        /// Width of each hidden layer.
+        #[schemars(range(min = 1, max = 8192))]
+        hidden_features: usize = 50,
+        /// Number of hidden layers.
+        #[schemars(range(min = 1, max = 64))]
+        hidden_layers: usize = 2,
+    }
+    /// Arguments of a residual classifier.
+    ResnetConfig {
+        /// Width of the residual blocks.
+        #[schemars(range(min = 1, max = 8192))]
+        hidden_features: usize = 50,
+        /// Number of residual blocks.
+        #[schemars(range(min = 1, max = 64))]
+        num_blocks: usize = 2,
+    }
     /// Arguments of a flow of affine transforms. Backend lampe: hidden_features 16, num_transforms 2.
     AffineFlowConfig {
         /// Width of each hidden layer.
@@ -193,12 +247,45 @@ net_arguments! {
     }
 }
 
+impl DensityConfig {
+    /// Whether it is a classifier.
+    pub const fn is_classifier(&self) -> bool {
+        matches!(self, Self::Linear(_) | Self::Mlp(_) | Self::Resnet(_))
+    }
+
+    /// Its name in configuration files.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Mdn(_) => "mdn",
+            Self::Made(_) => "made",
+            Self::Maf(_) => "maf",
+            Self::Nsf(_) => "nsf",
+            Self::MafRqs(_) => "maf_rqs",
+            Self::Nice(_) => "nice",
+            Self::Realnvp(_) => "realnvp",
+            Self::Linear(_) => "linear",
+            Self::Mlp(_) => "mlp",
+            Self::Resnet(_) => "resnet",
+        }
+    }
+}
+
+/// Where pydelfi's defaults differ from sbi's, for one net model.
+pub(crate) fn pydelfi_defaults(model: &str) -> Value {
+    match model {
+        "mdn" | "made" => json!({"hidden_features": 16, "num_components": 3}),
+        "linear" | "mlp" | "resnet" => json!({}),
+        _ => json!({"hidden_features": 16, "num_transforms": 2}),
+    }
+}
+
 /// Where lampe's defaults differ from sbi's, for one net model.
 pub(crate) fn lampe_defaults(model: &str) -> Value {
     match model {
         "mdn" => json!({"hidden_features": 16, "hidden_layers": 3, "num_components": 3}),
         "made" => json!({"hidden_features": 16, "num_components": 3}),
         "nsf" | "maf_rqs" => json!({"hidden_features": 16, "num_transforms": 2, "num_bins": 8, "tail_bound": 5.0}),
+        "linear" | "mlp" | "resnet" => json!({}),
         _ => json!({"hidden_features": 16, "num_transforms": 2}),
     }
 }

@@ -1,7 +1,9 @@
 //! The one-file form: every stage of `abduce run` in one file.
 
 use super::data::DataConfig;
-use super::infer::{InferConfig, ModelConfig, Parameter, TrainConfig, check_priors, check_training, cpu, fill_backend_defaults};
+use super::infer::{
+    InferConfig, ModelConfig, Parameter, TrainConfig, check_priors, check_training, cpu, fill_backend_defaults, fill_engine_defaults,
+};
 use super::nets::EmbeddingConfig;
 use super::val::{ValConfig, check_validation};
 use super::{Findings, Section};
@@ -193,6 +195,7 @@ impl Section for PipelineConfig {
     const KIND: &'static str = "pipeline";
 
     fn fill(value: &mut Value) {
+        fill_engine_defaults(value);
         fill_backend_defaults(value);
     }
 

@@ -6,17 +6,14 @@
 /// Names of a choice that exist in LtU-ILI or in `abduce`'s design, but not in this version.
 pub(crate) type Unavailable = &'static [&'static str];
 
-/// Backends other than the two whose defaults we follow.
-pub(crate) const BACKENDS: Unavailable = &["pydelfi"];
-
 /// Engines, with sbi's aliases.
 pub(crate) const ENGINES: Unavailable = &[
-    "NLE", "NRE", "SNPE", "SNLE", "SNRE", "MCABC", "SMCABC", "SNPE_A", "SNPE_B", "SNPE_C", "APT", "SNL", "SNLE_A", "AALR", "SNRE_A", "SRE",
-    "SNRE_B", "CNRE", "SNRE_C", "BNRE", "FMPE", "NPSE", "ABC", "SMC", "TSNPE",
+    "SNPE", "SNLE", "SNRE", "MCABC", "SMCABC", "SNPE_A", "SNPE_B", "SNPE_C", "SNL", "SNLE_A", "SNRE_A", "SRE", "SNRE_B", "SNRE_C", "FMPE",
+    "NPSE", "ABC", "SMC", "TSNPE",
 ];
 
 /// Models of a net.
-pub(crate) const NETS: Unavailable = &["ncsf", "gf", "sospf", "naf", "unaf", "cnf", "linear", "mlp", "resnet"];
+pub(crate) const NETS: Unavailable = &["ncsf", "gf", "sospf", "naf", "unaf", "cnf"];
 
 /// Embeddings.
 pub(crate) const EMBEDDINGS: Unavailable = &["CNN"];
@@ -45,7 +42,7 @@ pub(crate) const DATA: Ignored = &[
 
 /// In `model`.
 pub(crate) const MODEL: Ignored =
-    &[("kwargs", "it belongs to the pydelfi backend"), ("num_workers", "it belongs to the ABC engines; use --threads")];
+    &[("kwargs", "it configured TensorFlow in pydelfi"), ("num_workers", "it belongs to the ABC engines; use --threads")];
 
 /// In an entry of `model.nets`.
 pub(crate) const NET: Ignored = &[
@@ -59,14 +56,10 @@ pub(crate) const MADE: Ignored = &[("num_transforms", "a MADE is a single transf
 /// In `train_args`.
 pub(crate) const TRAIN: Ignored = &[
     ("num_round", "NPE trains in one round"),
-    ("num_atoms", "it belongs to the sequential and ratio engines"),
     ("use_combined_loss", "it belongs to the sequential engines"),
     ("discard_prior_samples", "it belongs to the sequential engines"),
     ("retrain_from_scratch", "it belongs to the sequential engines"),
     ("force_first_round_loss", "it belongs to the sequential engines"),
-    ("num_classes", "it belongs to the ratio engines"),
-    ("gamma", "it belongs to the ratio engines"),
-    ("regularization_strength", "it belongs to the ratio engines"),
     ("show_train_summary", "the report shows the training curves"),
     ("dataloader_kwargs", "it belongs to PyTorch's data loader"),
 ];

@@ -1,26 +1,33 @@
 //! From the configuration of nets and training to what the libraries build.
 
-use crate::config::{Activation, DensityConfig, EmbeddingConfig, InferConfig, Schedule, TrainConfig};
+use crate::config::{self, Activation, DensityConfig, EmbeddingConfig, InferConfig, ModelConfig, Schedule, TrainConfig};
 use crate::error::Error;
-use abduce_density::{DensitySpec, SplineSpec};
-use abduce_inference::npe::{NetSpec, NetworkSpec};
+use abduce_density::{ClassifierSpec, DensitySpec, SplineSpec};
+use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, RatioLoss};
 use abduce_nn::adam::AdamConfig;
 use abduce_nn::{ActivationName, EmbeddingSpec, trainer};
 
 /// Every net of the ensemble, repeats written out. `x_len` is the number of values of a datum.
 pub fn nets(config: &InferConfig, x_len: usize) -> Result<Vec<NetSpec>, Error> {
     let embedding = embedding(config.embedding_net.as_ref(), x_len)?;
-    let net = |net: &crate::config::NetConfig| NetSpec {
-        network: NetworkSpec::Density(density(&net.density)),
+    let net = |net: &config::NetConfig| NetSpec {
+        network: network(&net.density),
         embedding: embedding.clone(),
         signature: net.signature.clone(),
     };
     Ok(config.model.nets.iter().flat_map(|entry| std::iter::repeat_n(net(entry), entry.repeats)).collect())
 }
 
-fn density(config: &DensityConfig) -> DensitySpec {
+fn network(config: &DensityConfig) -> NetworkSpec {
     let hidden = |width: usize, layers: usize| vec![width; layers];
-    match config {
+    NetworkSpec::Density(match config {
+        DensityConfig::Linear(_) => return NetworkSpec::Classifier(ClassifierSpec::Linear {}),
+        DensityConfig::Mlp(c) => {
+            return NetworkSpec::Classifier(ClassifierSpec::Mlp { hidden: hidden(c.hidden_features, c.hidden_layers) });
+        }
+        DensityConfig::Resnet(c) => {
+            return NetworkSpec::Classifier(ClassifierSpec::Resnet { hidden: c.hidden_features, blocks: c.num_blocks });
+        }
         DensityConfig::Mdn(c) => DensitySpec::Mdn { hidden: hidden(c.hidden_features, c.hidden_layers), components: c.num_components },
         DensityConfig::Made(c) => DensitySpec::Made { hidden: hidden(c.hidden_features, c.hidden_layers), components: c.num_components },
         DensityConfig::Maf(c) => DensitySpec::Maf { transforms: c.num_transforms, hidden: hidden(c.hidden_features, c.hidden_layers) },
@@ -39,7 +46,7 @@ fn density(config: &DensityConfig) -> DensitySpec {
             blocks: c.num_blocks,
             spline: SplineSpec { bins: c.num_bins, bound: c.tail_bound as f32 },
         },
-    }
+    })
 }
 
 fn embedding(config: Option<&EmbeddingConfig>, x_len: usize) -> Result<EmbeddingSpec, Error> {
@@ -74,6 +81,25 @@ const fn activation(name: Activation) -> ActivationName {
         Activation::Sigmoid => ActivationName::Sigmoid,
         Activation::Softplus => ActivationName::Softplus,
         Activation::Mish => ActivationName::Mish,
+    }
+}
+
+/// What is learnt.
+pub const fn engine(model: &ModelConfig, train: &TrainConfig) -> Engine {
+    match model.engine {
+        config::Engine::Npe => Engine::Npe,
+        config::Engine::Nle => Engine::Nle,
+        config::Engine::Nre => Engine::Nre(RatioLoss::Multiclass { atoms: train.num_atoms }),
+        config::Engine::NreA => Engine::Nre(RatioLoss::Binary { balance: 0.0 }),
+        config::Engine::NreC => Engine::Nre(RatioLoss::Contrastive { classes: train.num_classes, gamma: train.gamma }),
+        config::Engine::Bnre => {
+            // Asked for when the file was checked.
+            let balance = match train.regularization_strength {
+                Some(strength) => strength,
+                None => 0.0,
+            };
+            Engine::Nre(RatioLoss::Binary { balance })
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Training: pairs in, a posterior and its history out.
 
 use super::inputs::{PairFiles, dropped_rows, make_folder};
-use super::nets::{nets, training};
+use super::nets::{engine, nets, training};
 use crate::config::{Backend, InferConfig, posterior_file_name};
 use crate::error::Error;
 use crate::present::run::{DATA, DataSummary, TRAINING};
@@ -10,7 +10,7 @@ use crate::progress::TrainingProgress;
 use crate::session::{Session, warning};
 use abduce_data::{PairSource, ParameterInfo, RunDir, Scaling, Seed, Split};
 use abduce_inference::diagnostics::{Severity, Warning};
-use abduce_inference::npe::{CheckpointFiles, Engine, NetSpec, NpeError, NpeTask, Trained, train_npe};
+use abduce_inference::npe::{CheckpointFiles, NetSpec, NpeError, NpeTask, Trained, train_npe};
 use abduce_inference::prior::Prior;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ pub fn train(session: &Session, run: &RunDir, request: &Training<'_>) -> Result<
     let parameters = parameter_names(infer, request.parameters.as_deref(), source.theta_len());
     let specs = nets(infer, source.x_len())?;
     let task = NpeTask {
-        engine: Engine::Npe,
+        engine: engine(&infer.model, &infer.train_args),
         name: &infer.model.name,
         prior: &prior,
         proposal: proposal.as_ref(),
@@ -191,7 +191,7 @@ fn summary(trained: &Trained, backend: Backend) -> Value {
                 "best_validation_log_prob": best,
                 "epochs_trained": epochs,
             }),
-            Backend::Sbi => json!({
+            Backend::Sbi | Backend::Pydelfi => json!({
                 "training_loss": train.iter().map(|v| -v).collect::<Vec<_>>(),
                 "validation_loss": validation.iter().map(|v| -v).collect::<Vec<_>>(),
                 "best_validation_loss": [best.map(|v| -v)],
