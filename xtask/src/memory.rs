@@ -120,6 +120,7 @@ fn train(options: &Options, theta: &Path, x: &Path, memory_bytes: usize) -> Resu
         train: TrainConfig { batch_size: 512, max_epochs: Some(2), ..TrainConfig::default() },
         x_scaling: Scaling::Independent,
         buffer_bytes: abduce_data::batches::BUFFER_BYTES,
+        start: None,
         seed: Seed(1),
     };
     let clock = Clock::default();

@@ -73,6 +73,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
             train: TrainConfig { batch_size: 200, ..TrainConfig::default() },
             x_scaling: Scaling::Independent,
             buffer_bytes: abduce_data::batches::BUFFER_BYTES,
+            start: None,
             seed: Seed(seed),
         };
         let start = Instant::now();

@@ -130,6 +130,7 @@ fn train(options: &Options, compute: &Compute, task: &str, n: usize, seed: u64) 
         },
         x_scaling: Scaling::Independent,
         buffer_bytes: abduce_data::batches::BUFFER_BYTES,
+        start: None,
         seed,
     };
     Ok(train_npe(&task, compute, &NoCheckpoints, &Silent)?)

@@ -51,6 +51,7 @@ fn train(engine: Engine, network: NetworkSpec, nets: usize, compute: &Compute) -
         },
         x_scaling: Scaling::Independent,
         buffer_bytes: 1 << 20,
+        start: None,
         seed: Seed(5),
     };
     train_npe(&task, compute, &NoCheckpoints, &Silent)
@@ -133,7 +134,7 @@ fn every_ratio_loss_learns_the_ratio() {
 #[test]
 fn the_atomic_loss_learns_the_posterior() {
     let compute = Compute::with_threads(2);
-    let posterior = train(Engine::Atomic { atoms: 10 }, maf(), 1, &compute).unwrap().posterior;
+    let posterior = train(Engine::Atomic { atoms: 10, prior_rows: 0 }, maf(), 1, &compute).unwrap().posterior;
     let exact = |theta: &[f32], x: &[f32]| theta.iter().zip(x).map(|(&t, &x)| log_normal(t, 0.8 * x, 0.2)).sum::<f64>();
     let (mean, sd) = errors(&posterior, &compute, exact);
     assert!(mean.abs() < 0.2 && sd < 0.35, "{mean} ± {sd}");

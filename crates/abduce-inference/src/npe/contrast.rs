@@ -14,10 +14,20 @@ impl CoupledLoss for GroupLoss {
         match self.0 {
             Engine::Nre(RatioLoss::Binary { balance }) => binary(groups, n, balance),
             Engine::Nre(RatioLoss::Contrastive { gamma, .. }) => groups.map(|(f, g)| contrastive(f, g, gamma, n)).sum(),
-            _ => {
+            Engine::Atomic { .. } => {
                 let mut offsets = rows.offsets.chunks_exact(rows.group);
-                groups.map(|(f, g)| multiclass(f, offsets.next().unwrap_or(&[]), g, n)).sum()
+                let mut weights = rows.weights.iter();
+                groups
+                    .map(|(f, g)| {
+                        let atomic = multiclass(f, offsets.next().unwrap_or(&[]), g, n);
+                        // The weight of a pair's plain loss −log q(θ_i | x_i).
+                        let plain = weights.next().copied().unwrap_or(0.0);
+                        g[0] -= plain / n as f32;
+                        atomic - f64::from(plain) * f64::from(f[0]) / n
+                    })
+                    .sum()
             }
+            _ => groups.map(|(f, g)| multiclass(f, &[], g, n)).sum(),
         }
     }
 }
@@ -97,7 +107,7 @@ mod tests {
     use abduce_data::Seed;
 
     const ENGINES: [Engine; 6] = [
-        Engine::Atomic { atoms: 4 },
+        Engine::Atomic { atoms: 4, prior_rows: 3 },
         Engine::Nre(RatioLoss::Binary { balance: 0.0 }),
         Engine::Nre(RatioLoss::Binary { balance: 100.0 }),
         Engine::Nre(RatioLoss::Multiclass { atoms: 4 }),
@@ -113,7 +123,8 @@ mod tests {
             let group = engine.group(5);
             let outputs: Vec<f32> = (0..5 * group).map(|_| rng.normal() as f32).collect();
             let offsets = if matches!(engine, Engine::Atomic { .. }) { outputs.iter().map(|v| 0.3 * v).collect() } else { Vec::new() };
-            let rows = Rows { group, offsets, ..Rows::default() };
+            let weights = if matches!(engine, Engine::Atomic { .. }) { vec![1.0, 1.0, 0.0, 1.0, 0.0] } else { Vec::new() };
+            let rows = Rows { group, offsets, weights, ..Rows::default() };
             let mut gradient = vec![0.0; outputs.len()];
             GroupLoss(engine).loss(&outputs, &rows, &mut gradient);
             for i in 0..outputs.len() {
@@ -141,6 +152,7 @@ mod tests {
             let level = (k + k * g).ln();
             (level - k.ln()) / (1.0 + g) + g / (1.0 + g) * (level - g.ln())
         };
+        assert!((loss(ENGINES[0]) - 4.0f64.ln()).abs() < 1e-12);
         assert!((loss(ENGINES[1]) - 2.0f64.ln()).abs() < 1e-12);
         assert!((loss(ENGINES[2]) - 2.0f64.ln()).abs() < 1e-12);
         assert!((loss(ENGINES[3]) - 4.0f64.ln()).abs() < 1e-12);

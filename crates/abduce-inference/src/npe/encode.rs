@@ -77,11 +77,15 @@ impl Encoder {
         if let Some(importance) = &mut importance {
             importance.mean = ratios.0 / ratios.1.max(1) as f64;
         }
-        let theta_scale = moments.finish(Scaling::Independent);
-        if let Some(&j) = theta_scale.constant().first() {
+        let fitted = moments.finish(Scaling::Independent);
+        if let Some(&j) = fitted.constant().first() {
             return Err(NpeError::ConstantParameter(task.parameters[j].name.clone()));
         }
-        let (_, x_scale) = Standardiser::fit_pairs(source, &task.split.train, Scaling::None, task.x_scaling)?;
+        // Networks that go on from earlier weights keep the scales that those were trained with.
+        let (theta_scale, x_scale) = match task.start {
+            Some(start) => (start.theta_scale.clone(), start.x_scale.clone()),
+            None => (fitted, Standardiser::fit_pairs(source, &task.split.train, Scaling::None, task.x_scaling)?.1),
+        };
         let mut x_range = FeatureRange::empty(width);
         let mut scaled = Vec::new();
         source.for_each_chunk(|first, _, x| {
@@ -123,7 +127,7 @@ impl Encoder {
     }
 
     /// ln p(z) of an encoded row, up to a constant.
-    fn log_prior(&self, z: &[f32]) -> f32 {
+    pub(super) fn log_prior(&self, z: &[f32]) -> f32 {
         let scales = self.theta_scale.mean().iter().zip(self.theta_scale.std());
         let u: Vec<f64> = z.iter().zip(scales).map(|(&z, (m, s))| f64::from(z) * s + m).collect();
         let mut theta = vec![0.0; u.len()];
@@ -249,6 +253,10 @@ impl RowSource for EngineRows<'_> {
         self.number += 1;
         rows.inputs.resize_with(2, Vec::new);
         std::mem::swap(&mut rows.weights, &mut self.batch.weights);
+        if let Engine::Atomic { prior_rows, .. } = self.engine {
+            rows.weights.clear();
+            rows.weights.extend(self.pairs.batch.rows.iter().map(|&row| f32::from(u8::from(row < prior_rows))));
+        }
         if matches!(self.engine, Engine::Nle) {
             for (to, from) in [(0, 1), (1, 0)] {
                 std::mem::swap(&mut rows.inputs[to], &mut self.batch.inputs[from]);

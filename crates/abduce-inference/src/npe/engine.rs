@@ -14,6 +14,8 @@ pub enum Engine {
     Atomic {
         /// |Θ_i|.
         atoms: usize,
+        /// Rows of the source below this come from the prior; their plain loss is added (0: none).
+        prior_rows: usize,
     },
     /// The likelihood: −mean log q(x | θ) (Papamakarios et al. 2019, arXiv:1805.07226).
     Nle,
@@ -55,7 +57,7 @@ impl Engine {
     pub(super) fn group(&self, pairs: usize) -> usize {
         let wanted = match *self {
             Self::Npe | Self::Nle => 1,
-            Self::Atomic { atoms } | Self::Nre(RatioLoss::Multiclass { atoms }) => atoms,
+            Self::Atomic { atoms, .. } | Self::Nre(RatioLoss::Multiclass { atoms }) => atoms,
             Self::Nre(RatioLoss::Binary { .. }) => 2,
             Self::Nre(RatioLoss::Contrastive { classes, .. }) => classes + 1,
         };

@@ -1,8 +1,8 @@
 //! Weights of an ensemble by stacking.
 
-use super::NpeError;
 use super::encode::{Encoder, PairRows};
-use crate::posterior::{Kind, Member};
+use super::{Engine, NpeError};
+use crate::posterior::Member;
 use abduce_data::{PairSource, RowSet, Seed};
 use abduce_density::Indexed;
 use abduce_nn::Compute;
@@ -49,6 +49,7 @@ pub fn stacking_weights(scores: &[Vec<f64>], rows: &[f64]) -> Vec<f64> {
 
 /// Stacking weights of trained members on the validation rows.
 pub(super) fn weigh(
+    engine: Engine,
     members: &[Member],
     source: &PairSource,
     validation: &RowSet,
@@ -65,7 +66,7 @@ pub(super) fn weigh(
     pass.start(0);
     while pass.next(&mut rows)? > 0 {
         for (scores, member) in scores.iter_mut().zip(members) {
-            scores.extend(held_out_scores(member, compute, &rows));
+            scores.extend(held_out_scores(engine, member, compute, &rows, encoder));
         }
         weights.extend(rows.weights.iter().map(|&w| f64::from(w)));
     }
@@ -75,25 +76,34 @@ pub(super) fn weigh(
 /// θ that a ratio is normalised over.
 const CONTRAST: usize = 128;
 
-/// ln of the density of each encoded pair by one member. A ratio, known up to a function of x, counts relative to its mean over θ of other
-/// pairs: how much more probable it makes the true θ than those.
-fn held_out_scores(member: &Member, compute: &Compute, rows: &Rows) -> Vec<f64> {
+/// ln of the density of each encoded pair by one member. What is known up to a function of x, or learnt under a proposal, counts relative to its
+/// mean over θ of other pairs: how much more probable it makes the true θ than those.
+fn held_out_scores(engine: Engine, member: &Member, compute: &Compute, rows: &Rows, encoder: &Encoder) -> Vec<f64> {
     let (z, x) = (&rows.inputs[0], &rows.inputs[1]);
-    let n = z.len() / member.network.architecture().dimensions(member.network.kind()).0;
+    let d = encoder.theta_scale.mean().len();
+    let n = z.len() / d;
     let same = |table| Indexed { table, row: |r: usize| r };
     let scores = member.network.score(compute, &member.params, n, same(z), same(x));
-    if member.network.kind() != Kind::Nre {
+    if matches!(engine, Engine::Npe | Engine::Nle) {
         return scores.into_iter().map(f64::from).collect();
     }
-    let others = CONTRAST.min(n);
-    let (theirs, own) =
-        (Indexed { table: z, row: |r: usize| (r / others + r % others) % n }, Indexed { table: x, row: |r: usize| r / others });
-    let contrast = member.network.score(compute, &member.params, n * others, theirs, own);
-    let level = |values: &[f32]| {
-        let top = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        f64::from(top) + (values.iter().map(|&v| f64::from(v - top).exp()).sum::<f64>() / values.len() as f64).ln()
+    let offsets: Vec<f32> = match engine {
+        Engine::Atomic { .. } => z.chunks_exact(d).map(|z| encoder.log_prior(z)).collect(),
+        _ => vec![0.0; n],
     };
-    scores.iter().zip(contrast.chunks_exact(others)).map(|(&score, values)| f64::from(score) - level(values)).collect()
+    let others = CONTRAST.min(n);
+    let other = |pair: usize| (pair / others + pair % others) % n;
+    let theirs = Indexed { table: z, row: other };
+    let own = Indexed { table: x, row: |r: usize| r / others };
+    let contrast = member.network.score(compute, &member.params, n * others, theirs, own);
+    (0..n)
+        .map(|i| {
+            let values = || (i * others..(i + 1) * others).map(|pair| f64::from(contrast[pair] - offsets[other(pair)]));
+            let top = values().fold(f64::NEG_INFINITY, f64::max);
+            let level = top + (values().map(|v| (v - top).exp()).sum::<f64>() / others as f64).ln();
+            f64::from(scores[i] - offsets[i]) - level
+        })
+        .collect()
 }
 
 #[cfg(test)]

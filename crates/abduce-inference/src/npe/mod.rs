@@ -83,6 +83,8 @@ pub struct NpeTask<'a> {
     pub x_scaling: Scaling,
     /// Memory for mixing rows of sources in files, shared by the networks.
     pub buffer_bytes: usize,
+    /// Whose networks to go on from, with their scales, in place of fresh ones: those of an earlier round.
+    pub start: Option<&'a Posterior>,
     /// Seed of the run.
     pub seed: Seed,
 }
@@ -122,6 +124,9 @@ pub enum NpeError {
     /// A parameter does not vary, so there is nothing to infer.
     #[error("the parameter {0} has the same value in every training row: remove it from theta and from the prior")]
     ConstantParameter(String),
+    /// Networks to go on from have other architectures.
+    #[error("the networks to go on from are not those that are to be trained")]
+    OtherStart,
     /// No network is asked for.
     #[error("the list of networks is empty")]
     NoNets,
@@ -222,6 +227,12 @@ pub fn train_npe(
         return Err(NpeError::ConstantData { feature, count: encoder.x_scale.constant().len() });
     }
     let networks = task.nets.iter().enumerate().map(|(net, spec)| network(task, net, spec)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(start) = task.start {
+        let same = |(member, network): (&Member, &Network)| member.network.architecture() == network.architecture();
+        if start.members.len() != networks.len() || !start.members.iter().zip(&networks).all(same) {
+            return Err(NpeError::OtherStart);
+        }
+    }
     let loss = GroupLoss(task.engine);
     let objective = match task.engine {
         Engine::Npe | Engine::Nle => Objective::MeanScore,
@@ -231,7 +242,14 @@ pub fn train_npe(
     let train_one = |net: usize, compute: &Compute| -> Result<TrainState, NpeError> {
         let seed = task.seed.derive("train", net as u64);
         let network = &networks[net];
-        let mut state = checkpoints.load(net)?.unwrap_or_else(|| TrainState::new(network.layout(), seed));
+        let mut state = checkpoints.load(net)?.unwrap_or_else(|| {
+            let mut state = TrainState::new(network.layout(), seed);
+            if let Some(start) = task.start {
+                state.params.copy_from_slice(&start.members[net].params);
+                state.best.copy_from_slice(&start.members[net].params);
+            }
+            state
+        });
         let buffer = task.buffer_bytes / task.nets.len();
         let converter = encoded.is_none().then_some(&encoder);
         let training = PairRows::new(source, &task.split.train, task.train.batch_size, buffer, seed, converter, &encoder)?;
@@ -273,7 +291,8 @@ pub fn train_npe(
         .zip(task.nets)
         .map(|((network, state), net)| Member { network, params: state.best.clone(), signature: net.signature.clone() })
         .collect();
-    let weights = ensemble::weigh(&members, source, &task.split.validation, compute, encoded.is_none().then_some(&encoder), &encoder)?;
+    let weights =
+        ensemble::weigh(task.engine, &members, source, &task.split.validation, compute, encoded.is_none().then_some(&encoder), &encoder)?;
     // From standardised densities to those of u (the prior's transform has no constant part), or of x.
     let offset = match task.engine {
         Engine::Npe => encoder.theta_scale.log_abs_det(),

@@ -17,6 +17,8 @@ pub struct PosteriorTarget<'a> {
     x: Vec<f32>,
     /// Independent data of each observation.
     trials: usize,
+    /// Number of the first observation among all that are drawn for.
+    first: usize,
     /// For each member and row of `x`, what is taken off its score.
     levels: Vec<Vec<f64>>,
 }
@@ -44,7 +46,7 @@ impl Posterior {
             return Err(PosteriorError::OneDatum { trials });
         }
         let levels = self.ratio_levels(compute, &x);
-        Ok(PosteriorTarget { posterior: self, compute, x, trials, levels })
+        Ok(PosteriorTarget { posterior: self, compute, x, trials, first: 0, levels })
     }
 
     /// What is taken off the score of member k at network input row i before members are mixed: a ratio network may be off by a function of
@@ -81,6 +83,13 @@ impl Posterior {
         z
     }
 
+    /// ln p(z) of each row of `points` (n, d), up to a constant.
+    pub(super) fn log_prior_of_rows(&self, points: &[f64], out: &mut [f64]) {
+        let d = self.dimension();
+        let (mut u, mut theta) = (vec![0.0; d], vec![0.0; d]);
+        points.chunks_exact(d).zip(out).for_each(|(point, out)| *out = self.log_prior_of_z(point, &mut u, &mut theta));
+    }
+
     /// ln p(z) of one point, up to the constant Jacobian of the standardisation. `u` and `theta` are scratch.
     fn log_prior_of_z(&self, z: &[f64], u: &mut [f64], theta: &mut [f64]) -> f64 {
         let scales = self.theta_scale.mean().iter().zip(self.theta_scale.std());
@@ -97,6 +106,16 @@ fn log_mean_exp(values: &[f32]) -> f64 {
 }
 
 impl PosteriorTarget<'_> {
+    /// The same observations as a part of more, the first being number `first`: draws depend on the number.
+    pub fn numbered_from(self, first: usize) -> Self {
+        Self { first, ..self }
+    }
+
+    /// Number of the first observation.
+    pub(super) const fn first(&self) -> usize {
+        self.first
+    }
+
     /// Dimension of z.
     pub fn dimension(&self) -> usize {
         self.posterior.dimension()

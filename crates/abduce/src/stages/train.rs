@@ -68,6 +68,7 @@ pub fn train(session: &Session, run: &RunDir, request: &Training<'_>) -> Result<
         train: training(&infer.train_args),
         x_scaling: Scaling::Independent,
         buffer_bytes: request.pairs.buffer_bytes,
+        start: None,
         seed,
     };
     announce(session, &task);

@@ -1,0 +1,151 @@
+//! Draws of a posterior by Markov chains, for all observations at once.
+
+use super::{Posterior, PosteriorError, PosteriorTarget};
+use crate::sampler::{Choice, Convergence, Method, Proposal, SamplerError, Schedule, SliceOptions, StartOptions, Target, starts};
+use abduce_data::Seed;
+use abduce_nn::Compute;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How chains are run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChainOptions {
+    /// The sampler.
+    pub method: Method,
+    /// Chains per observation.
+    pub num_chains: usize,
+    /// Steps that adapt the sampler and are thrown away.
+    pub warmup_steps: usize,
+    /// Of the steps after that, each so many-th is kept.
+    pub thin: usize,
+    /// Draws from the prior, in thousands, among which the starts of each observation are chosen.
+    pub start_batches: usize,
+}
+
+impl Default for ChainOptions {
+    /// Slice sampling, 20 chains, 100 steps of warm-up, each second step kept: on posteriors of a few parameters R̂ < 1.01 from some 400 draws on.
+    fn default() -> Self {
+        Self { method: Method::Slice(SliceOptions::default()), num_chains: 20, warmup_steps: 100, thin: 2, start_batches: 10 }
+    }
+}
+
+/// Draws and how far they can be trusted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChainDraws {
+    /// θ (observations, draws, d). Neighbouring draws come from different chains.
+    pub theta: Vec<f32>,
+    /// What is known about the chains of each observation, with parameters on the scale of z.
+    pub report: Vec<Convergence>,
+}
+
+/// Why chains failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChainError {
+    /// The observations don't fit the posterior.
+    #[error(transparent)]
+    Posterior(#[from] PosteriorError),
+    /// The sampler could not deliver.
+    #[error(transparent)]
+    Sampler(#[from] SamplerError),
+}
+
+/// Observations are taken together while their chains fit into this many numbers.
+const MOST_NUMBERS: usize = 1 << 25;
+
+impl Target for PosteriorTarget<'_> {
+    fn dimension(&self) -> usize {
+        Self::dimension(self)
+    }
+
+    fn count(&self) -> usize {
+        Self::count(self)
+    }
+
+    fn stream(&self, target: usize) -> u64 {
+        (self.first() + target) as u64
+    }
+
+    fn log_density(&self, points: &[f64], of: &[usize], out: &mut [f64]) {
+        self.evaluate(points, of, out, None);
+    }
+
+    fn log_density_gradient(&self, points: &[f64], of: &[usize], out: &mut [f64], gradient: &mut [f64]) {
+        self.evaluate(points, of, out, Some(gradient));
+    }
+}
+
+/// The prior on the scale of z, from which starts are chosen.
+struct PriorProposal<'a> {
+    posterior: &'a Posterior,
+    first: usize,
+}
+
+impl Proposal for PriorProposal<'_> {
+    fn draw(&self, targets: &[usize], draws: usize, seed: Seed, points: &mut [f64], log_density: &mut [f64]) {
+        let d = self.posterior.dimension();
+        let rows = points.chunks_exact_mut(draws * d).zip(log_density.chunks_exact_mut(draws));
+        for (&target, (points, log_density)) in targets.iter().zip(rows) {
+            let own = seed.derive("observation", (self.first + target) as u64);
+            points.copy_from_slice(&self.posterior.prior_draws(draws, own));
+            self.posterior.log_prior_of_rows(points, log_density);
+        }
+    }
+}
+
+impl Posterior {
+    /// `draws` draws for each observation, `trials` independent data of which stand one after the other in the rows of `x`.
+    ///
+    /// Chains run on the unconstrained scale, so no draw leaves the prior's support. The same seed gives the same draws for any number of
+    /// threads, and an observation's draws do not depend on the others. Whether they have converged is in the report.
+    ///
+    /// # Errors
+    /// Observations that don't fit, or a sampler that can't deliver, with the numbers that show it.
+    pub fn sample_chains(
+        &self,
+        compute: &Compute,
+        x: &[f32],
+        trials: usize,
+        draws: usize,
+        options: &ChainOptions,
+        seed: Seed,
+    ) -> Result<ChainDraws, ChainError> {
+        let (d, datum) = (self.dimension(), self.x_len() * trials.max(1));
+        let schedule = Schedule {
+            num_chains: options.num_chains,
+            warmup_steps: options.warmup_steps,
+            thin: options.thin,
+            draws: draws.div_ceil(options.num_chains.max(1)),
+        };
+        let start = StartOptions {
+            num_chains: options.num_chains,
+            num_batches: options.start_batches,
+            choice: Choice::Resample,
+            ..StartOptions::default()
+        };
+        let together = (MOST_NUMBERS / (schedule.draws * options.num_chains * d).max(1)).max(1);
+        let mut found = ChainDraws { theta: Vec::with_capacity(x.len() / datum.max(1) * draws * d), report: Vec::new() };
+        for (block, x) in x.chunks(together * datum.max(1)).enumerate() {
+            let first = block * together;
+            let target = self.target(compute, x, trials)?.numbered_from(first);
+            let proposal = PriorProposal { posterior: self, first };
+            let starts = starts(&target, &proposal, &start, seed.derive("starts", 0))?;
+            let chains = options.method.sample(&target, &starts, &schedule, seed.derive("chains", 0))?;
+            for t in 0..target.count() {
+                let own = chains.of_target(t);
+                // (chain, draw, d): the k-th draws of all chains stand together.
+                let mut z: Vec<f32> = (0..draws)
+                    .flat_map(|i| {
+                        let at = ((i % options.num_chains) * schedule.draws + i / options.num_chains) * d;
+                        own[at..at + d].iter().map(|&v| v as f32)
+                    })
+                    .collect();
+                self.constrain(compute, &mut z);
+                found.theta.extend_from_slice(&z);
+            }
+            found.report.extend(chains.report);
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,301 @@
+//! Sequential inference: simulations are drawn, round after round, where the posterior of one observation is.
+//!
+//! | strategy | loss from round 2 on | proposal |
+//! |---|---|---|
+//! | SNPE-C | atomic (Greenberg et al. 2019, arXiv:1905.07488) | q(θ \| x_o) |
+//! | TSNPE | plain (Deistler et al. 2022, arXiv:2210.04815) | prior cut to the highest-density region of q(θ \| x_o) |
+//! | SNLE | plain (Papamakarios et al. 2019, arXiv:1805.07226) | chains on q(x_o \| θ) p(θ) |
+//! | SNRE | that of the ratio (Hermans et al. 2020, arXiv:1903.04057) | chains on r(x_o, θ) p(θ) |
+//!
+//! All rounds are pooled. The first draws from the prior and trains as the engine without rounds does. The result is valid for this observation
+//! alone. Every round is handed to a [`Rounds`] when it is finished, and finished rounds are not computed again.
+
+mod proposal;
+
+use crate::npe::{Checkpoints, Engine, NetSpec, NoCheckpoints, NpeError, NpeTask, Observer, RatioLoss, Trained, train_npe};
+use crate::posterior::{ChainError, ChainOptions, Posterior, PosteriorError};
+use crate::prior::Prior;
+use abduce_data::{Array, DataError, PairSource, ParameterInfo, Scaling, Seed, Split};
+use abduce_nn::Compute;
+use abduce_nn::trainer::{Progress, TrainConfig};
+use proposal::propose;
+
+/// How rounds follow from one another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Strategy {
+    /// SNPE-C.
+    Atomic {
+        /// θ that each datum is tried with.
+        atoms: usize,
+        /// What the loss is made of.
+        loss: AtomicLoss,
+    },
+    /// TSNPE.
+    Truncated {
+        /// Posterior mass that is cut off: 1e-4 is usual.
+        cut: f64,
+    },
+    /// SNLE.
+    Likelihood,
+    /// SNRE.
+    Ratio(RatioLoss),
+}
+
+/// The loss of SNPE-C from the second round on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtomicLoss {
+    /// The atomic loss of all pairs.
+    Atoms,
+    /// And the plain loss of the pairs that come from the prior (sbi's `use_combined_loss`).
+    WithPriorPairs,
+}
+
+/// Where the networks of a round start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// From the last round's weights and scalings.
+    Warm,
+    /// Anew, scaled to all pairs so far.
+    FromScratch,
+}
+
+/// What to infer, and how.
+#[derive(Debug)]
+pub struct SequentialTask<'a> {
+    /// How rounds follow.
+    pub strategy: Strategy,
+    /// Number of rounds.
+    pub rounds: usize,
+    /// Simulations of each round.
+    pub simulations: usize,
+    /// The observation (one datum).
+    pub x_obs: &'a [f32],
+    /// Shape of a datum.
+    pub x_shape: &'a [usize],
+    /// Name of the run; may be empty.
+    pub name: &'a str,
+    /// The prior.
+    pub prior: &'a Prior,
+    /// Names of the parameters.
+    pub parameters: &'a [ParameterInfo],
+    /// The networks.
+    pub nets: &'a [NetSpec],
+    /// How they are trained.
+    pub train: TrainConfig,
+    /// Share of the pairs held out, split anew each round.
+    pub validation_fraction: f64,
+    /// Where networks start.
+    pub restart: Restart,
+    /// How chains draw proposals.
+    pub chains: ChainOptions,
+    /// How x is scaled.
+    pub x_scaling: Scaling,
+    /// Seed of the run.
+    pub seed: Seed,
+}
+
+/// A finished round.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// Parameters of this round's simulations (n, d).
+    pub theta: Array,
+    /// Their data (n, …); rows that failed are NaN.
+    pub x: Array,
+    /// The posterior after it.
+    pub posterior: Posterior,
+    /// Histories of its networks.
+    pub progress: Vec<Progress>,
+}
+
+/// Where finished rounds are kept.
+pub trait Rounds {
+    /// Round `round`, counted from 0, if it was finished before.
+    ///
+    /// # Errors
+    /// It is there but can't be read.
+    fn load(&self, round: usize) -> Result<Option<Round>, SequentialError>;
+
+    /// Keeps a finished round.
+    ///
+    /// # Errors
+    /// It can't be written.
+    fn keep(&self, round: usize, finished: &Round) -> Result<(), SequentialError>;
+
+    /// Checkpoints of the networks of a round in training.
+    fn checkpoints(&self, round: usize) -> &dyn Checkpoints;
+}
+
+/// Keeps nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct NoRounds;
+
+impl Rounds for NoRounds {
+    fn load(&self, _round: usize) -> Result<Option<Round>, SequentialError> {
+        Ok(None)
+    }
+    fn keep(&self, _round: usize, _finished: &Round) -> Result<(), SequentialError> {
+        Ok(())
+    }
+    fn checkpoints(&self, _round: usize) -> &dyn Checkpoints {
+        &NoCheckpoints
+    }
+}
+
+/// Why sequential inference failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SequentialError {
+    /// A number that makes no sense.
+    #[error("{what} is {value}, expected {expected}")]
+    Option {
+        /// The quantity.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// What is expected.
+        expected: &'static str,
+    },
+    /// The cut prior is too small a part of the prior to be drawn from.
+    #[error("of {tried} draws from the prior {accepted} lie in the posterior's region, {wanted} are wanted: use engine SNPE, or fewer simulations")]
+    Acceptance {
+        /// Draws from the prior.
+        tried: usize,
+        /// Of them in the region.
+        accepted: usize,
+        /// Wanted.
+        wanted: usize,
+    },
+    /// The simulator failed as a whole.
+    #[error("round {round}: {reason}")]
+    Simulator {
+        /// The round, from 1.
+        round: usize,
+        /// Why.
+        reason: String,
+    },
+    /// Training failed.
+    #[error("round {round}: {source}")]
+    Train {
+        /// The round, from 1.
+        round: usize,
+        /// Why.
+        source: NpeError,
+    },
+    /// Drawing a proposal failed.
+    #[error("round {round}: {source}")]
+    Proposal {
+        /// The round whose proposal it was, from 1.
+        round: usize,
+        /// Why.
+        source: ChainError,
+    },
+    /// The posterior could not be asked.
+    #[error(transparent)]
+    Posterior(#[from] PosteriorError),
+    /// Files.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+/// A simulator of many parameters: `(theta (n, d), first)` → data (n, …), where row i has the number `first + i` among all simulations of the run and
+/// must depend on θ and that number alone. Failed simulations are rows of NaN.
+pub type Simulate<'a> = dyn FnMut(&[f32], usize) -> Result<Vec<f32>, String> + 'a;
+
+/// Runs all rounds.
+///
+/// # Errors
+/// See [`SequentialError`].
+pub fn train_sequential(
+    task: &SequentialTask<'_>,
+    compute: &Compute,
+    simulate: &mut Simulate<'_>,
+    rounds: &dyn Rounds,
+    observer: &dyn Observer,
+) -> Result<Trained, SequentialError> {
+    let check = |what, value: usize| {
+        let error = || SequentialError::Option { what, value: value as f64, expected: "at least 1" };
+        (value > 0).then_some(()).ok_or_else(error)
+    };
+    check("the number of rounds", task.rounds)?;
+    check("the number of simulations per round", task.simulations)?;
+    let (d, width) = (task.prior.parameters(), task.x_obs.len());
+    let (mut theta, mut x): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
+    let mut trained: Option<Trained> = None;
+    for round in 0..task.rounds {
+        if let Some(finished) = rounds.load(round)? {
+            theta.extend_from_slice(finished.theta.data());
+            x.extend_from_slice(finished.x.data());
+            trained = Some(Trained { posterior: finished.posterior, progress: finished.progress, constant_features: Vec::new() });
+            continue;
+        }
+        let last = trained.as_ref().map(|trained| &trained.posterior);
+        let seed = task.seed.derive("round", round as u64);
+        let new_theta = propose(task, last, compute, round, seed.derive("propose", 0))?;
+        let new_x = simulate(&new_theta, theta.len() / d).map_err(|reason| SequentialError::Simulator { round: round + 1, reason })?;
+        if new_x.len() != new_theta.len() / d * width {
+            let reason = format!("the simulator gave {} numbers for {} simulations of {width}", new_x.len(), new_theta.len() / d);
+            return Err(SequentialError::Simulator { round: round + 1, reason });
+        }
+        theta.extend_from_slice(&new_theta);
+        x.extend_from_slice(&new_x);
+        let next = train_round(task, (&theta, &x), last, compute, round, rounds.checkpoints(round), observer, seed)?;
+        let rows = new_theta.len() / d;
+        let finished = Round {
+            theta: Array::new(vec![rows, d], new_theta)?,
+            x: Array::new(shape(rows, task.x_shape), new_x)?,
+            posterior: next.posterior.clone(),
+            progress: next.progress.clone(),
+        };
+        rounds.keep(round, &finished)?;
+        trained = Some(next);
+    }
+    // There was at least one round.
+    trained.ok_or(SequentialError::Option { what: "the number of rounds", value: 0.0, expected: "at least 1" })
+}
+
+fn shape(rows: usize, datum: &[usize]) -> Vec<usize> {
+    [rows].into_iter().chain(datum.iter().copied()).collect()
+}
+
+fn train_round(
+    task: &SequentialTask<'_>,
+    (theta, x): (&[f32], &[f32]),
+    last: Option<&Posterior>,
+    compute: &Compute,
+    round: usize,
+    checkpoints: &dyn Checkpoints,
+    observer: &dyn Observer,
+    seed: Seed,
+) -> Result<Trained, SequentialError> {
+    let d = task.prior.parameters();
+    let rows = theta.len() / d;
+    let source = PairSource::from_arrays(Array::new(vec![rows, d], theta.to_vec())?, Array::new(shape(rows, task.x_shape), x.to_vec())?)?;
+    let split = Split::by_fraction(source.kept(), task.validation_fraction, seed)?;
+    let engine = match task.strategy {
+        Strategy::Atomic { .. } | Strategy::Truncated { .. } if round == 0 => Engine::Npe,
+        Strategy::Atomic { atoms, loss } => {
+            let prior_rows = if loss == AtomicLoss::WithPriorPairs { task.simulations } else { 0 };
+            Engine::Atomic { atoms, prior_rows }
+        }
+        Strategy::Truncated { .. } => Engine::Npe,
+        Strategy::Likelihood => Engine::Nle,
+        Strategy::Ratio(loss) => Engine::Nre(loss),
+    };
+    let start = last.filter(|_| task.restart == Restart::Warm);
+    let npe = NpeTask {
+        engine,
+        name: task.name,
+        prior: task.prior,
+        proposal: None,
+        parameters: task.parameters,
+        source: &source,
+        split: &split,
+        nets: task.nets,
+        train: task.train,
+        x_scaling: task.x_scaling,
+        buffer_bytes: abduce_data::batches::BUFFER_BYTES,
+        start,
+        seed,
+    };
+    train_npe(&npe, compute, checkpoints, observer).map_err(|source| SequentialError::Train { round: round + 1, source })
+}
