@@ -1,5 +1,6 @@
 //! Simulation-based inference: priors, simulators, training, posteriors and their diagnostics.
 
+pub mod abc;
 pub mod diagnostics;
 pub mod npe;
 pub mod posterior;

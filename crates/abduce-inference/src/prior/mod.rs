@@ -17,7 +17,7 @@
 
 mod bounded;
 mod build;
-mod cholesky;
+pub(crate) mod cholesky;
 mod empirical;
 mod error;
 mod multivariate;

@@ -15,6 +15,7 @@ mod proposal;
 use crate::npe::{Checkpoints, Engine, NetSpec, NoCheckpoints, NpeError, NpeTask, Observer, RatioLoss, Trained, train_npe};
 use crate::posterior::{ChainError, ChainOptions, Posterior, PosteriorError};
 use crate::prior::Prior;
+use crate::simulator::Simulate;
 use abduce_data::{Array, DataError, PairSource, ParameterInfo, Scaling, Seed, Split};
 use abduce_nn::Compute;
 use abduce_nn::trainer::{Progress, TrainConfig};
@@ -196,10 +197,6 @@ pub enum SequentialError {
     #[error(transparent)]
     Data(#[from] DataError),
 }
-
-/// A simulator of many parameters: `(theta (n, d), first)` → data (n, …), where row i has the number `first + i` among all simulations of the run and
-/// must depend on θ and that number alone. Failed simulations are rows of NaN.
-pub type Simulate<'a> = dyn FnMut(&[f32], usize) -> Result<Vec<f32>, String> + 'a;
 
 /// Runs all rounds.
 ///

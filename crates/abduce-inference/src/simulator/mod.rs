@@ -61,6 +61,10 @@ pub trait Simulator: Send + Sync {
     }
 }
 
+/// A simulator of many parameters: `(theta (n, d), first)` → data (n, …), where row i has the number `first + i` among all simulations of the run and
+/// must depend on θ and that number alone. Failed simulations are rows of NaN.
+pub type Simulate<'a> = dyn FnMut(&[f32], usize) -> Result<Vec<f32>, String> + 'a;
+
 /// Names of the built-in simulators, in the order in which they are listed to users.
 pub fn names() -> &'static [&'static str] {
     &["two_moons", "slcp", "gaussian_linear", "gaussian_mixture", "sir", "ltu_ili_toy", "ltu_ili_toy_20", "sz_cluster"]
