@@ -2,11 +2,14 @@
 
 use crate::Outcome;
 use crate::cells::{cell, folder, median};
-use abduce_data::{PairSource, Scaling, Seed, Split, npy};
-use abduce_density::{DensitySpec, SplineSpec};
+use abduce_data::{Array, PairSource, Scaling, Seed, Split, npy};
+use abduce_density::{ClassifierSpec, DensitySpec, SplineSpec};
 use abduce_inference::diagnostics::c2st;
-use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeTask, Silent, Trained, train_npe};
-use abduce_inference::simulator::{named, simulate_table};
+use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeTask, RatioLoss, Silent, Trained, train_npe};
+use abduce_inference::posterior::{ChainOptions, Posterior};
+use abduce_inference::sampler::{self, SliceOptions};
+use abduce_inference::sequential::{AtomicLoss, NoRounds, Restart, SequentialTask, Strategy, train_sequential};
+use abduce_inference::simulator::{self, named, simulate_table};
 use abduce_nn::trainer::{Schedule, TrainConfig};
 use abduce_nn::{Compute, EmbeddingSpec};
 use serde::{Deserialize, Serialize};
@@ -15,17 +18,71 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Published NPE values (mean over 10 observations) at 1 000 and 10 000 simulations; gaussian_mixture by the rerun.
-const PUBLISHED: [(&str, f64, f64); 5] = [
-    ("two_moons", 0.725, 0.606),
-    ("gaussian_linear", 0.694, 0.552),
-    ("gaussian_mixture", 0.716, 0.615),
-    ("slcp", 0.975, 0.901),
-    ("sir", 0.815, 0.680),
+/// The engines of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Method {
+    Npe,
+    Nle,
+    Nre,
+    Snpe,
+    Snle,
+    Snre,
+    /// Not in the paper; compared with its SNPE.
+    Tsnpe,
+}
+
+/// Rounds of the sequential methods.
+const ROUNDS: usize = 10;
+const METHODS: [Method; 6] = [Method::Npe, Method::Nle, Method::Nre, Method::Snpe, Method::Snle, Method::Snre];
+/// Published C2ST, mean over 10 observations, at 1 000 and 10 000 simulations, in the order of [`METHODS`]; gaussian_mixture by the rerun.
+const PUBLISHED: [(&str, [[f64; 6]; 2]); 5] = [
+    ("two_moons", [[0.725, 0.773, 0.822, 0.643, 0.657, 0.651], [0.606, 0.713, 0.761, 0.554, 0.571, 0.582]]),
+    ("gaussian_linear", [[0.694, 0.650, 0.672, 0.652, 0.628, 0.670], [0.552, 0.555, 0.560, 0.544, 0.548, 0.536]]),
+    ("gaussian_mixture", [[0.716, 0.740, 0.777, 0.669, 0.706, 0.673], [0.615, 0.723, 0.748, 0.551, 0.685, 0.578]]),
+    ("slcp", [[0.975, 0.946, 0.972, 0.965, 0.921, 0.968], [0.901, 0.771, 0.947, 0.845, 0.713, 0.917]]),
+    ("sir", [[0.815, 0.761, 0.841, 0.638, 0.745, 0.637], [0.680, 0.748, 0.770, 0.561, 0.745, 0.646]]),
 ];
+
+impl Method {
+    fn is_sequential(self) -> bool {
+        matches!(self, Self::Snpe | Self::Snle | Self::Snre | Self::Tsnpe)
+    }
+
+    fn published(self, task: &str, n: usize) -> f64 {
+        let own = if self == Self::Tsnpe { Self::Snpe } else { self };
+        let row = PUBLISHED.iter().find(|(name, _)| *name == task).map(|(_, values)| values);
+        let at = match n {
+            1000 => 0,
+            10_000 => 1,
+            _ => return f64::NAN,
+        };
+        row.zip(METHODS.iter().position(|m| *m == own)).map_or(f64::NAN, |(values, m)| values[at][m])
+    }
+
+    /// The network of the comparison: a coupling NSF (5 transforms, 50 hidden, 10 bins), a MAF (5 × 50), a residual classifier (2 blocks of 50).
+    fn network(self) -> NetworkSpec {
+        match self {
+            Self::Npe | Self::Snpe | Self::Tsnpe => {
+                NetworkSpec::Density(DensitySpec::Nsf { transforms: 5, hidden: 50, blocks: 2, spline: SplineSpec::default() })
+            }
+            Self::Nle | Self::Snle => NetworkSpec::Density(DensitySpec::Maf { transforms: 5, hidden: vec![50, 50] }),
+            Self::Nre | Self::Snre => NetworkSpec::Classifier(ClassifierSpec::Resnet { hidden: 50, blocks: 2 }),
+        }
+    }
+
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// Methods.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "npe")]
+    methods: Vec<Method>,
+    /// Part K of P of the cells, written K/P with K from 0: for several processes or machines; without it all.
+    #[arg(long, value_parser = part, default_value = "0/1")]
+    part: (usize, usize),
     /// Tasks; all five if none is given.
     #[arg(long, value_delimiter = ',')]
     tasks: Vec<String>,
@@ -46,7 +103,7 @@ pub(crate) struct Options {
     references: PathBuf,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Cell {
     task: String,
     n: usize,
@@ -57,7 +114,19 @@ struct Cell {
     weights: Vec<f64>,
     epochs: Vec<usize>,
     best_validation: Vec<f64>,
+    /// Of a sequential method the mean over observations, draws included.
     train_seconds: f64,
+    /// Drawing for all observations, of the single network.
+    #[serde(default)]
+    sample_seconds: f64,
+}
+
+impl Cell {
+    fn keep(&mut self, trained: &Trained) {
+        self.weights.clone_from(&trained.posterior.weights);
+        self.epochs = trained.progress.iter().map(|p| p.history.len()).collect();
+        self.best_validation = trained.progress.iter().filter_map(|p| p.best_validation()).collect();
+    }
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
@@ -68,37 +137,57 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let folder = folder("sbibm")?;
     let compute = Compute::with_threads(options.threads);
     let wanted = |task: &str| options.tasks.is_empty() || options.tasks.iter().any(|t| t == task);
-    println!("| task | simulations | seeds | published | one network | ensemble of {} | epochs | train s |", options.ensemble);
-    println!("|---|---|---|---|---|---|---|---|");
-    for (task, at_1k, at_10k) in PUBLISHED.iter().filter(|(task, ..)| wanted(task)) {
-        for &n in &options.n {
-            let mut cells = Vec::new();
-            for &seed in &options.seeds {
-                cells
-                    .push(cell(&folder, &format!("{task}-{n}-{seed}-{}", options.ensemble), || measure(options, &compute, task, n, seed))?);
+    println!("| method | task | simulations | seeds | published | one network | ensemble of {} | epochs | train s |", options.ensemble);
+    println!("|---|---|---|---|---|---|---|---|---|");
+    let mut number = 0;
+    for &method in &options.methods {
+        for (task, _) in PUBLISHED.iter().filter(|(task, ..)| wanted(task)) {
+            for &n in &options.n {
+                let mut cells = Vec::new();
+                for &seed in &options.seeds {
+                    number += 1;
+                    // Cells of plain NPE were named before there were other methods.
+                    let prefix = if method == Method::Npe { String::new() } else { format!("{}-", method.name()) };
+                    let name = format!("{prefix}{task}-{n}-{seed}-{}", options.ensemble);
+                    if number % options.part.1 == options.part.0 || folder.join(format!("{name}.json")).exists() {
+                        cells.push(cell(&folder, &name, || measure(options, &compute, method, task, n, seed))?);
+                    }
+                }
+                if cells.is_empty() {
+                    continue;
+                }
+                let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+                println!(
+                    "| {} | {task} | {n} | {} | {:.3} | {:.3} | {:.3} | {:.0} | {:.0} |",
+                    method.name(),
+                    cells.len(),
+                    method.published(task, n),
+                    median(cells.iter().map(|c| mean(&c.single))),
+                    median(cells.iter().map(|c| mean(&c.ensemble))),
+                    median(cells.iter().map(|c| c.epochs[0] as f64)),
+                    median(cells.iter().map(|c| c.train_seconds)),
+                );
             }
-            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-            let published = match n {
-                1000 => *at_1k,
-                10_000 => *at_10k,
-                _ => f64::NAN,
-            };
-            println!(
-                "| {task} | {n} | {} | {published:.3} | {:.3} | {:.3} | {:.0} | {:.0} |",
-                cells.len(),
-                median(cells.iter().map(|c| mean(&c.single))),
-                median(cells.iter().map(|c| mean(&c.ensemble))),
-                median(cells.iter().map(|c| c.epochs[0] as f64)),
-                median(cells.iter().map(|c| c.train_seconds)),
-            );
         }
     }
     Ok(())
 }
 
-/// The network of the comparison: one coupling NSF, 5 transforms, 50 hidden, 10 bins. Batches and schedule are our defaults for a
-/// benchmark run; none of them was chosen on the reference posteriors.
-fn train(options: &Options, compute: &Compute, task: &str, n: usize, seed: u64) -> Result<Trained, Box<dyn Error>> {
+fn part(text: &str) -> Result<(usize, usize), String> {
+    let parsed = text.split_once('/').and_then(|(k, p)| Some((k.parse().ok()?, p.parse().ok()?)));
+    parsed.filter(|&(k, p): &(usize, usize)| k < p).ok_or_else(|| format!("`{text}`: expected K/P with K below P, such as 0/4"))
+}
+
+/// Batches and schedule are our defaults for a benchmark run; none of them was chosen on the reference posteriors.
+fn train_config(n: usize) -> TrainConfig {
+    TrainConfig { batch_size: (n / 50).clamp(50, 512), schedule: Schedule::Plateau { factor: 0.2, drops: 2 }, ..TrainConfig::default() }
+}
+
+fn nets(method: Method, count: usize) -> Vec<NetSpec> {
+    vec![NetSpec { network: method.network(), embedding: EmbeddingSpec::Identity, signature: String::new() }; count]
+}
+
+fn train(options: &Options, compute: &Compute, method: Method, task: &str, n: usize, seed: u64) -> Result<Trained, Box<dyn Error>> {
     let simulator = named(task).ok_or("unknown task")?;
     let seed = Seed(seed);
     let threads = NonZeroUsize::new(options.threads).ok_or("no thread")?;
@@ -106,28 +195,24 @@ fn train(options: &Options, compute: &Compute, task: &str, n: usize, seed: u64) 
     let d = simulator.prior().parameters();
     let mut shape = vec![n];
     shape.extend(simulator.data_shape());
-    let theta = abduce_data::Array::new(vec![n, d], table.theta)?;
-    let source = PairSource::from_arrays(theta, abduce_data::Array::new(shape, table.x)?)?;
+    let theta = Array::new(vec![n, d], table.theta)?;
+    let source = PairSource::from_arrays(theta, Array::new(shape, table.x)?)?;
     let split = Split::by_fraction(source.kept(), 0.1, seed)?;
-    let net = NetSpec {
-        network: NetworkSpec::Density(DensitySpec::Nsf { transforms: 5, hidden: 50, blocks: 2, spline: SplineSpec::default() }),
-        embedding: EmbeddingSpec::Identity,
-        signature: String::new(),
+    let engine = match method {
+        Method::Nle => Engine::Nle,
+        Method::Nre => Engine::Nre(RatioLoss::DEFAULT),
+        _ => Engine::Npe,
     };
     let task = NpeTask {
-        engine: Engine::Npe,
+        engine,
         name: "",
         prior: simulator.prior(),
         proposal: None,
         parameters: &simulator.parameters(),
         source: &source,
         split: &split,
-        nets: &vec![net; options.ensemble],
-        train: TrainConfig {
-            batch_size: (n / 50).clamp(50, 512),
-            schedule: Schedule::Plateau { factor: 0.2, drops: 2 },
-            ..TrainConfig::default()
-        },
+        nets: &nets(method, options.ensemble),
+        train: train_config(n),
         x_scaling: Scaling::Independent,
         buffer_bytes: abduce_data::batches::BUFFER_BYTES,
         start: None,
@@ -136,35 +221,107 @@ fn train(options: &Options, compute: &Compute, task: &str, n: usize, seed: u64) 
     Ok(train_npe(&task, compute, &NoCheckpoints, &Silent)?)
 }
 
-fn measure(options: &Options, compute: &Compute, task: &str, n: usize, seed: u64) -> Result<Cell, Box<dyn Error>> {
-    let start = Instant::now();
-    let trained = train(options, compute, task, n, seed)?;
-    let train_seconds = start.elapsed().as_secs_f64();
+/// A sequential run for one observation.
+fn train_for(
+    options: &Options,
+    compute: &Compute,
+    method: Method,
+    (task, n, seed): (&str, usize, u64),
+    x_obs: &[f32],
+    observation: usize,
+) -> Result<Trained, Box<dyn Error>> {
+    let simulator = named(task).ok_or("unknown task")?;
+    let seed = Seed(seed).derive("observation", observation as u64);
+    let d = simulator.prior().parameters();
+    let strategy = match method {
+        Method::Snle => Strategy::Likelihood,
+        Method::Snre => Strategy::Ratio(RatioLoss::DEFAULT),
+        Method::Tsnpe => Strategy::Truncated { cut: 1e-4 },
+        _ => Strategy::Atomic { atoms: 10, loss: AtomicLoss::Atoms },
+    };
+    let x_shape = simulator.data_shape();
+    let task = SequentialTask {
+        strategy,
+        rounds: ROUNDS,
+        simulations: n / ROUNDS,
+        x_obs,
+        x_shape: &x_shape,
+        name: "",
+        prior: simulator.prior(),
+        parameters: &simulator.parameters(),
+        nets: &nets(method, options.ensemble),
+        train: train_config(n),
+        validation_fraction: 0.1,
+        restart: Restart::Warm,
+        chains: CHAINS,
+        x_scaling: Scaling::Independent,
+        seed,
+    };
+    let mut simulate = |theta: &[f32], first: usize| {
+        let mut x = vec![f32::NAN; theta.len() / d * x_obs.len()];
+        for (i, (theta, x)) in theta.chunks_exact(d).zip(x.chunks_exact_mut(x_obs.len())).enumerate() {
+            let theta: Vec<f64> = theta.iter().map(|&t| f64::from(t)).collect();
+            let mut rng = seed.stream("simulate", (first + i) as u64);
+            if simulator.simulate(&theta, &mut rng, x) != simulator::Outcome::Done {
+                x.fill(f32::NAN);
+            }
+        }
+        Ok(x)
+    };
+    Ok(train_sequential(&task, compute, &mut simulate, &NoRounds, &Silent)?)
+}
+
+/// 100 chains, as in the benchmark.
+const CHAINS: ChainOptions = ChainOptions {
+    method: sampler::Method::Slice(SliceOptions { init_width: None, max_step_out: 64 }),
+    num_chains: 100,
+    warmup_steps: 100,
+    thin: 10,
+    start_batches: 100,
+};
+
+fn draws_of(posterior: &Posterior, compute: &Compute, x: &[f32], draws: usize, seed: u64) -> Result<Vec<f32>, Box<dyn Error>> {
+    let seed = Seed(seed).derive("posterior", 0);
+    if posterior.is_normalised() {
+        return Ok(posterior.sample(compute, x, draws, seed)?);
+    }
+    Ok(posterior.sample_chains(compute, x, 1, draws, &CHAINS, seed)?.theta)
+}
+
+fn measure(options: &Options, compute: &Compute, method: Method, task: &str, n: usize, seed: u64) -> Result<Cell, Box<dyn Error>> {
     let references = options.references.join(task);
     let observations = npy::read::<f32>(&references.join("observation.npy"))?;
     let reference = npy::read::<f32>(&references.join("reference_posterior.npy"))?;
     let (draws, d) = (reference.shape()[1], reference.shape()[2]);
     let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
-    let score = |posterior: &abduce_inference::posterior::Posterior| -> Result<Vec<f64>, Box<dyn Error>> {
-        let samples = posterior.sample(compute, observations.data(), draws, Seed(seed).derive("posterior", 0))?;
-        (0..observations.rows())
-            .map(|i| {
-                let own = &samples[i * draws * d..(i + 1) * draws * d];
-                Ok(c2st(&wide(reference.row(i)), &wide(own), d, Seed(1), compute.simd, &compute.threads)?.score)
-            })
-            .collect()
+    let score = |samples: &[f32], i: usize| -> Result<f64, Box<dyn Error>> {
+        Ok(c2st(&wide(reference.row(i)), &wide(samples), d, Seed(1), compute.simd, &compute.threads)?.score)
     };
-    let single = score(&trained.posterior.member(0))?;
-    let ensemble = if options.ensemble > 1 { score(&trained.posterior)? } else { single.clone() };
-    Ok(Cell {
-        task: task.to_owned(),
-        n,
-        seed,
-        single,
-        ensemble,
-        weights: trained.posterior.weights.clone(),
-        epochs: trained.progress.iter().map(|p| p.history.len()).collect(),
-        best_validation: trained.progress.iter().filter_map(|p| p.best_validation()).collect(),
-        train_seconds,
-    })
+    let mut cell = Cell { task: task.to_owned(), n, seed, ..Cell::default() };
+    let start = Instant::now();
+    if method.is_sequential() {
+        for i in 0..observations.rows() {
+            let begun = Instant::now();
+            let trained = train_for(options, compute, method, (task, n, seed), observations.row(i), i)?;
+            let own = draws_of(&trained.posterior, compute, observations.row(i), draws, seed)?;
+            cell.train_seconds += begun.elapsed().as_secs_f64() / observations.rows() as f64;
+            cell.single.push(score(&own, i)?);
+            cell.keep(&trained);
+        }
+        cell.ensemble.clone_from(&cell.single);
+        return Ok(cell);
+    }
+    let trained = train(options, compute, method, task, n, seed)?;
+    cell.keep(&trained);
+    let scores = |posterior: &Posterior| -> Result<(Vec<f64>, f64), Box<dyn Error>> {
+        let begun = Instant::now();
+        let samples = draws_of(posterior, compute, observations.data(), draws, seed)?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let all = (0..observations.rows()).map(|i| score(&samples[i * draws * d..(i + 1) * draws * d], i));
+        Ok((all.collect::<Result<_, _>>()?, seconds))
+    };
+    cell.train_seconds = start.elapsed().as_secs_f64();
+    (cell.single, cell.sample_seconds) = scores(&trained.posterior.member(0))?;
+    cell.ensemble = if options.ensemble > 1 { scores(&trained.posterior)?.0 } else { cell.single.clone() };
+    Ok(cell)
 }

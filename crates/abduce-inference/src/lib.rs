@@ -5,4 +5,6 @@ pub mod diagnostics;
 pub mod npe;
 pub mod posterior;
 pub mod prior;
+pub mod sampler;
+pub mod sequential;
 pub mod simulator;

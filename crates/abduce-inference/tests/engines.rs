@@ -7,8 +7,9 @@
 use abduce_data::{Array, PairSource, ParameterInfo, Scaling, Seed, Split};
 use abduce_density::{ClassifierSpec, DensitySpec};
 use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeError, NpeTask, RatioLoss, Silent, Trained, train_npe};
-use abduce_inference::posterior::{Kind, Posterior, PosteriorError};
+use abduce_inference::posterior::{ChainOptions, Kind, Posterior, PosteriorError};
 use abduce_inference::prior::{Prior, PriorSpec};
+use abduce_inference::sequential::{AtomicLoss, NoRounds, Restart, SequentialTask, Strategy, train_sequential};
 use abduce_nn::trainer::{Schedule, TrainConfig};
 use abduce_nn::{Compute, EmbeddingSpec};
 
@@ -216,4 +217,107 @@ fn a_network_of_the_wrong_sort_is_refused() {
     assert!(error.to_string().contains("maf is a density, this engine learns with a classifier"), "{error}");
     let error = train(Engine::Nle, resnet(), 1, &compute).unwrap_err();
     assert!(error.to_string().contains("resnet is a classifier, this engine learns with a density"), "{error}");
+}
+
+/// Means and standard deviations of draws θ (n, d) of one observation against N(0.8 x, 0.2), in units of the exact standard deviation.
+fn assert_moments(theta: &[f32], x: &[f32], tolerance: f64, what: &str) {
+    for (j, &x) in x.iter().enumerate() {
+        let values = || theta.iter().skip(j).step_by(D).map(|&t| f64::from(t));
+        let n = (theta.len() / D) as f64;
+        let mean = values().sum::<f64>() / n;
+        let sd = (values().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let (bias, spread) = ((mean - 0.8 * f64::from(x)) / 0.2f64.sqrt(), sd / 0.2f64.sqrt());
+        assert!(bias.abs() < tolerance && (spread - 1.0).abs() < tolerance, "{what}, parameter {j}: bias {bias}, spread {spread}");
+    }
+}
+
+/// 2 000 draws with R̂ < 1.01: Monte Carlo errors of 0.03; what remains is the networks' error. The same draws whatever the threads, and whichever
+/// observations stand beside.
+#[test]
+fn chains_draw_from_likelihoods_and_ratios() {
+    let compute = Compute::with_threads(2);
+    let x = [0.6f32, -0.3, -1.0, 0.2];
+    let options = ChainOptions::default();
+    for (engine, network) in [(Engine::Nle, maf()), (Engine::Nre(RatioLoss::DEFAULT), resnet())] {
+        let posterior = train(engine, network, 1, &compute).unwrap().posterior;
+        let drawn = posterior.sample_chains(&compute, &x, 1, 2000, &options, Seed(4)).unwrap();
+        assert_eq!((drawn.theta.len(), drawn.report.len()), (2 * 2000 * D, 2));
+        for (i, report) in drawn.report.iter().enumerate() {
+            assert!(report.r_hat.iter().all(|r| *r < 1.02) && report.min_ess() > 400.0, "{report:?}");
+            assert_moments(&drawn.theta[i * 2000 * D..(i + 1) * 2000 * D], &x[i * D..(i + 1) * D], 0.2, &format!("{engine:?}"));
+        }
+        let single = posterior.sample_chains(&Compute::with_threads(1), &x[..D], 1, 2000, &options, Seed(4)).unwrap();
+        assert_eq!(single.theta, drawn.theta[..2000 * D]);
+    }
+}
+
+/// Four independent data of one observation: θ ~ N(0, 1), x_j = θ + N(0, 0.25): posterior N(4 x̄/(4 + 0.25), 0.25/4.25).
+#[test]
+fn independent_data_narrow_the_posterior() {
+    let compute = Compute::with_threads(2);
+    let posterior = train(Engine::Nle, maf(), 1, &compute).unwrap().posterior;
+    let x = [0.5f32, 0.1, 0.7, -0.1, 0.3, 0.2, 0.9, 0.0];
+    let drawn = posterior.sample_chains(&compute, &x, 4, 2000, &ChainOptions::default(), Seed(2)).unwrap();
+    for (j, mean) in [(0, 0.6), (1, 0.05)] {
+        let values = || drawn.theta.iter().skip(j).step_by(D).map(|&t| f64::from(t));
+        let found = values().sum::<f64>() / 2000.0;
+        let sd = (values().map(|v| (v - found).powi(2)).sum::<f64>() / 2000.0).sqrt();
+        let exact = (0.25f64 / 4.25).sqrt();
+        // Errors of the likelihood add up over four data.
+        assert!((found - mean * 4.0 / 4.25).abs() < 0.5 * exact && (sd / exact - 1.0).abs() < 0.25, "{j}: {found} ± {sd}");
+    }
+}
+
+/// Three rounds of 1 000 simulations each, for one observation.
+#[test]
+fn every_sequential_strategy_finds_the_posterior() {
+    let compute = Compute::with_threads(2);
+    let x_obs = [0.6f32, -0.3];
+    let net = |network| vec![NetSpec { network, embedding: EmbeddingSpec::Identity, signature: String::new() }];
+    let strategies = [
+        (Strategy::Atomic { atoms: 10, loss: AtomicLoss::Atoms }, maf()),
+        (Strategy::Atomic { atoms: 10, loss: AtomicLoss::WithPriorPairs }, maf()),
+        (Strategy::Truncated { cut: 1e-4 }, maf()),
+        (Strategy::Likelihood, maf()),
+        (Strategy::Ratio(RatioLoss::DEFAULT), resnet()),
+    ];
+    for (strategy, network) in strategies {
+        let task = SequentialTask {
+            strategy,
+            rounds: 3,
+            simulations: 1000,
+            x_obs: &x_obs,
+            x_shape: &[D],
+            name: "",
+            prior: &prior(),
+            parameters: &ParameterInfo::numbered(D),
+            nets: &net(network),
+            train: TrainConfig {
+                batch_size: 100,
+                learning_rate: 2e-3,
+                stop_after_epochs: 10,
+                max_epochs: Some(60),
+                ..TrainConfig::default()
+            },
+            validation_fraction: 0.1,
+            restart: Restart::Warm,
+            chains: ChainOptions::default(),
+            x_scaling: Scaling::Independent,
+            seed: Seed(8),
+        };
+        let mut asked = Vec::new();
+        let mut simulate = |theta: &[f32], first: usize| {
+            asked.push((first, theta.len() / D));
+            let row = |(i, &t): (usize, &f32)| t + 0.5 * Seed(9).stream("x", (first * D + i) as u64).normal() as f32;
+            Ok(theta.iter().enumerate().map(row).collect())
+        };
+        let trained = train_sequential(&task, &compute, &mut simulate, &NoRounds, &Silent).unwrap();
+        assert_eq!(asked, [(0, 1000), (1000, 1000), (2000, 1000)]);
+        let posterior = trained.posterior;
+        let draws = match posterior.is_normalised() {
+            true => posterior.sample(&compute, &x_obs, 4000, Seed(1)).unwrap(),
+            false => posterior.sample_chains(&compute, &x_obs, 1, 4000, &ChainOptions::default(), Seed(1)).unwrap().theta,
+        };
+        assert_moments(&draws, &x_obs, 0.25, &format!("{strategy:?}"));
+    }
 }

@@ -3,7 +3,7 @@
 use abduce_data::{DataError, ModelProblem, NpyProblem};
 use abduce_inference::diagnostics::DiagnosticsError;
 use abduce_inference::npe::NpeError;
-use abduce_inference::posterior::PosteriorError;
+use abduce_inference::posterior::{ChainError, PosteriorError};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use std::fmt;
 use std::path::PathBuf;
@@ -248,6 +248,15 @@ impl From<NpeError> for Error {
             _ => return Self::with_hint(&error, None),
         };
         Self::with_hint(&error, Some(help))
+    }
+}
+
+impl From<ChainError> for Error {
+    fn from(error: ChainError) -> Self {
+        match error {
+            ChainError::Posterior(error) => error.into(),
+            other => Self::failed(other.to_string(), "look at the report of the training, and try another method or more chains"),
+        }
     }
 }
 

@@ -7,8 +7,9 @@ use crate::config::{self, CompareConfig, InferConfig, Loaded, PathRules, Pipelin
 use crate::error::Error;
 use crate::present;
 use crate::present::comparison::Comparison;
-use crate::present::run::{COMPARISON, METRICS, NOVELTIES, OBSERVATIONS, SAMPLES, TRUTH, VALIDATION};
+use crate::present::run::{COMPARISON, METRICS, NOVELTIES, OBSERVATIONS, SAMPLES, SAMPLING, TRUTH, VALIDATION};
 use crate::session::{Session, warning};
+use crate::stages::draw::{Drawing, SamplingSummary, Wish, draw};
 use crate::stages::inputs::{self, PairFiles};
 use crate::stages::run::{self as bookkeeping, Existing, Stage, fingerprint, stage};
 use crate::stages::train::{Training, posterior_path, train};
@@ -16,7 +17,7 @@ use crate::stages::validate::{Test, gates, validate};
 use crate::stages::{compare, sample, simulate};
 use abduce_data::rundir::{CONFIG, DataFile, Manifest};
 use abduce_data::{Array, ParameterInfo, RunDir, Seed, npy};
-use abduce_inference::diagnostics::{Gate, Metrics};
+use abduce_inference::diagnostics::{Gate, Metrics, Warning};
 use abduce_inference::posterior::{Novelty, Posterior};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -71,7 +72,7 @@ struct Observed {
 impl<'a> Pipeline<'a> {
     fn open(session: &'a Session, loaded: &'a Loaded<PipelineConfig>, folder: &Path, existing: Existing) -> Result<Self, Error> {
         let mut config = loaded.config.clone();
-        config.out_dir = ".".into();
+        config.out_dir = Some(".".into());
         let infer = config.infer().ok_or_else(|| Error::failed("there is no prior", "add a section `prior` or `simulate`"))?;
         let text = config::to_yaml(&config)?;
         let mut manifest = Manifest::new(VERSION, Seed(config.seed), session.compute.simd.name(), &text);
@@ -149,23 +150,26 @@ impl<'a> Pipeline<'a> {
         let (file, truth) = observation_files(&self.config, config, self.paths)?;
         let seed = self.seed().derive("sample", 0);
         let model = DataFile::of("posterior", &posterior_path(&self.run, &self.infer))?;
-        let depends =
-            fingerprint(&json!([VERSION, model, DataFile::of("x_obs", &file)?, config.n, seed, self.session.compute.simd.name()]))?;
+        let depends = fingerprint(&json!([VERSION, model, DataFile::of("x_obs", &file)?, config, seed, self.session.compute.simd.name()]))?;
         let [x_path, samples_path] = [OBSERVATIONS, SAMPLES].map(|name| self.run.file(name));
         let outputs = [samples_path.clone(), x_path.clone()];
         stage(self.session, &self.run, &Stage { name: "sample", fingerprint: &depends, outputs: &outputs }, || {
             let x = inputs::observations(&file, posterior)?;
             let novelties: Vec<Novelty> = posterior.novelties(x.data())?;
-            let samples = sample::sample(self.session, posterior, &x, config.n, seed)?;
+            let drawing = Drawing::choose(posterior, config.sample_method, &config.sample_params, Wish::Written)?;
+            let drawn = draw(self.session, posterior, &x, config.trials, config.n, &drawing, seed)?;
+            let summary = SamplingSummary::of(&drawn.convergence);
+            let warnings: Vec<Warning> = summary.and_then(|summary| summary.warning(drawn.samples.rows())).into_iter().collect();
+            self.run.write_json(SAMPLING, &drawn.convergence)?;
             npy::write(&x_path, &x)?;
-            npy::write(&samples_path, &samples)?;
+            npy::write(&samples_path, &drawn.samples)?;
             if let Some(truth) = &truth {
                 npy::write(&self.run.file(TRUTH), &inputs::parameters(truth, posterior)?)?;
             }
             self.run.write_json(NOVELTIES, &novelties)?;
             // The report tells them from `novelties.json`.
             sample::novelty_warnings(&novelties, x.rows()).iter().for_each(|found| self.session.console.warn(found));
-            Ok(Vec::new())
+            Ok(warnings)
         })?;
         Ok(Observed { x: x_path, samples: samples_path, fingerprint: depends })
     }

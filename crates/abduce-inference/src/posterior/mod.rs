@@ -6,12 +6,16 @@
 //! * likelihoods, log Σ_k w_k q_k(x | z) + log p(θ), the joint density of x and θ;
 //! * ratios, log Σ_k w_k r_k(x, z) + log p(θ), normalised where the ratios are exact.
 
+mod chains;
+mod evidence;
 mod file;
 mod map;
 mod network;
 mod novelty;
 mod target;
 
+pub use chains::{ChainDraws, ChainError, ChainOptions};
+pub use evidence::Evidence;
 pub use map::MapEstimate;
 pub use network::{Kind, Network, NetworkArchitecture};
 pub use novelty::{FeatureRange, Novelty};
@@ -219,11 +223,37 @@ impl Posterior {
             if log_det[r] == f64::NEG_INFINITY {
                 return f64::NEG_INFINITY;
             }
-            let inside = point.iter_mut().zip(theta).zip(self.prior.support());
-            inside.for_each(|((p, &t), s)| *p = s.clamp_inside(f64::from(t)));
+            self.inside(theta, &mut point);
             mixed(r) + constant + self.prior.log_prob(&point)
         };
         Ok(theta.chunks_exact(d).enumerate().map(log_posterior).collect())
+    }
+
+    /// ln p(θ_r | x_1, x_2, …) of the independent data in the rows of `x`, for rows of `theta` (n, d), up to a constant where there are several:
+    /// Σ_j ln L(x_j | θ) + ln p(θ).
+    ///
+    /// # Errors
+    /// As [`Posterior::log_prob`], and several data for a density of θ.
+    pub fn log_prob_of_trials(&self, compute: &Compute, theta: &[f32], x: &[f32]) -> Result<Vec<f64>, PosteriorError> {
+        let trials = x.len() / self.x_len();
+        if trials > 1 && self.kind() == Kind::Npe {
+            return Err(PosteriorError::OneDatum { trials });
+        }
+        let mut total = self.log_prob(compute, theta, &x[..self.x_len().min(x.len())], |_| 0)?;
+        let mut point = vec![0.0; self.dimension()];
+        for datum in x.chunks(self.x_len()).skip(1) {
+            let scores = self.log_prob(compute, theta, datum, |_| 0)?;
+            for ((total, score), theta) in total.iter_mut().zip(scores).zip(theta.chunks_exact(self.dimension())) {
+                self.inside(theta, &mut point);
+                *total += score - self.prior.log_prob(&point);
+            }
+        }
+        Ok(total)
+    }
+
+    /// θ in double precision, a bound that was rounded to single precision moved inside.
+    fn inside(&self, theta: &[f32], point: &mut [f64]) {
+        point.iter_mut().zip(theta).zip(self.prior.support()).for_each(|((p, &t), s)| *p = s.clamp_inside(f64::from(t)));
     }
 
     /// As [`Posterior::log_prob`], row by row; one row of either side pairs with all rows of the other.

@@ -39,6 +39,15 @@ pub(super) fn log_derivative(u: f64, low: f64, high: f64) -> f64 {
     log_derivative_at(v, high - low)
 }
 
+/// d/du ln |dθ/du|: with ln[s/(s + 2w)], ds/du = −2ts/(s + 2w).
+pub(super) fn log_derivative_slope(u: f64) -> f64 {
+    let [v] = half_log_odds([u]);
+    let e = exp_of_negative(-2.0 * v);
+    let t = ((1.0 - e) / (1.0 + e)).copysign(u);
+    let s = 4.0 * e / ((1.0 + e) * (1.0 + e));
+    -4.0 * EDGE * t / ((s + 2.0 * EDGE) * (s + 2.0 * EDGE))
+}
+
 fn log_derivative_at(v: f64, width: f64) -> f64 {
     let e = exp_of_negative(-2.0 * v);
     libm::log(2.0 * width) - 2.0 * v - libm::log(4.0 * e + 2.0 * EDGE * (1.0 + e) * (1.0 + e))

@@ -157,7 +157,9 @@ pub enum SequentialError {
         expected: &'static str,
     },
     /// The cut prior is too small a part of the prior to be drawn from.
-    #[error("of {tried} draws from the prior {accepted} lie in the posterior's region, {wanted} are wanted: use engine SNPE, or fewer simulations")]
+    #[error(
+        "of {tried} draws from the prior {accepted} lie in the posterior's region, {wanted} are wanted: use engine SNPE, or fewer simulations"
+    )]
     Acceptance {
         /// Draws from the prior.
         tried: usize,

@@ -33,7 +33,13 @@ pub struct RunArgs {
 pub fn run(session: &Session, args: &RunArgs) -> Result<Ending, Error> {
     let loaded = config::load::<PipelineConfig>(&args.pipeline, &args.set, &session.working)?;
     notices(&session.console, &loaded);
-    let folder = session.path(args.out.as_deref().unwrap_or(&loaded.config.out_dir));
+    let Some(out) = args.out.as_deref().or(loaded.config.out_dir.as_deref()) else {
+        return Err(Error::Usage {
+            message: "there is no run directory to write into".into(),
+            help: "give `-o RUN`, or `out_dir` in the file".into(),
+        });
+    };
+    let folder = session.path(out);
     let existing = match (args.existing.resume, args.existing.restart) {
         (true, _) => Existing::Resume,
         (_, true) => Existing::Restart,

@@ -1,12 +1,17 @@
 //! `abduce sample RUN`: draws of the posterior for observations.
 
 use super::{ComputeArgs, load_posterior};
+use crate::config::{SampleMethod, SampleParams};
 use crate::error::Error;
 use crate::pipeline::Ending;
 use crate::session::{Session, json, print};
+use crate::stages::draw::{Drawing, SamplingSummary, Wish, draw};
 use crate::stages::inputs::{observations, write_array};
 use crate::stages::{export, sample};
-use abduce_data::Seed;
+use abduce_data::artefact::write_atomic;
+use abduce_data::{Array, Seed};
+use abduce_inference::posterior::Posterior;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Draw from the posterior of observations.
@@ -24,9 +29,27 @@ pub struct SampleArgs {
     /// Seed of the draws.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// How to draw.
-    #[arg(long, default_value = "direct")]
-    pub method: String,
+    /// How to draw; by default exactly from a posterior density, by slice sampling from a likelihood or ratio.
+    #[arg(long)]
+    pub method: Option<SampleMethod>,
+    /// Chains per observation.
+    #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
+    pub num_chains: Option<i64>,
+    /// Steps of each chain that adapt the sampler and are thrown away.
+    #[arg(long)]
+    pub burn_in: Option<usize>,
+    /// Of the steps after that, each so many-th is kept.
+    #[arg(long)]
+    pub thin: Option<usize>,
+    /// Independent data of each observation, one after the other in the rows of the file (likelihoods and ratios).
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub trials: u32,
+    /// File for what is known about the chains of each observation: R-hat, effective draws, acceptance.
+    #[arg(long, value_name = "CONVERGENCE.json")]
+    pub convergence: Option<PathBuf>,
+    /// Parameters to keep, in this order: the draws are then those of the marginal posterior.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub parameters: Vec<String>,
     /// File for the draws, (n_obs, n, d) float32.
     #[arg(short, long, value_name = "SAMPLES.npy")]
     pub out: Option<PathBuf>,
@@ -44,39 +67,64 @@ pub struct SampleArgs {
     pub compute: ComputeArgs,
 }
 
-/// Samplers of the design that this version does not have.
-const LATER: [&str; 5] = ["slice", "emcee", "nuts", "vi", "importance"];
-
 /// Runs the command.
 pub fn run(session: &Session, args: &SampleArgs) -> Result<Ending, Error> {
-    if args.method != "direct" {
-        let message = if LATER.contains(&args.method.as_str()) {
-            format!("the method `{}` is not available in this version", args.method)
-        } else {
-            format!("there is no method `{}`", args.method)
-        };
-        return Err(Error::Usage { message, help: "`--method direct` draws exactly and independently from an NPE posterior".into() });
-    }
     let posterior = load_posterior(session, &args.run)?;
     let x = observations(&session.path(&args.x), &posterior)?;
     let novelties = posterior.novelties(x.data())?;
     sample::novelty_warnings(&novelties, x.rows()).iter().for_each(|warning| session.console.warn(warning));
     let seed = Seed(args.seed);
     if args.out.is_some() || args.getdist.is_some() || args.arviz.is_some() {
-        let samples = sample::sample(session, &posterior, &x, args.n as usize, seed)?;
-        if let Some(out) = &args.out {
-            write_array(&session.path(out), &samples)?;
+        let params = SampleParams { num_chains: args.num_chains.unwrap_or(-1), burn_in: args.burn_in, thin: args.thin };
+        let drawing = Drawing::choose(&posterior, args.method, &params, Wish::Asked)?;
+        let drawn = draw(session, &posterior, &x, args.trials as usize, args.n as usize, &drawing, seed)?;
+        let observations = drawn.samples.rows();
+        if let Some(summary) = SamplingSummary::of(&drawn.convergence) {
+            session.console.note(format_args!(
+                "{}: R-hat at most {:.3}, at least {:.0} effective draws, {} evaluations of the density",
+                drawing.name(),
+                summary.r_hat_max,
+                summary.ess_bulk_min.min(summary.ess_tail_min),
+                summary.evaluations
+            ));
+            summary.warning(observations).iter().for_each(|warning| session.console.warn(warning));
+        }
+        if let Some(path) = &args.convergence {
+            let text = json(&drawn.convergence)?;
+            write_atomic(&session.path(path), |out| out.write_all(text.as_bytes()))?;
         }
         if let Some(prefix) = &args.getdist {
-            export::getdist(&session.path(prefix), &posterior, &session.compute, &x, &samples)?;
+            export::getdist(&session.path(prefix), &posterior, &session.compute, (&x, args.trials as usize), &drawn.samples)?;
         }
         if let Some(path) = &args.arviz {
-            export::arviz(&session.path(path), &posterior, &samples)?;
+            export::arviz(&session.path(path), &posterior, &drawn.samples)?;
         }
-        session.console.note(format_args!("{} draws for each of {} observations", args.n, x.rows()));
+        if let Some(out) = &args.out {
+            write_array(&session.path(out), &marginal(drawn.samples, &posterior, &args.parameters)?)?;
+        }
+        session.console.note(format_args!("{} draws for each of {observations} observations", args.n));
     }
     if args.map {
         print(&json(&sample::maxima(session, &posterior, &x, seed.derive("map", 0))?)?)?;
     }
     Ok(Ending::Done)
+}
+
+/// The columns of these parameters.
+fn marginal(samples: Array, posterior: &Posterior, names: &[String]) -> Result<Array, Error> {
+    if names.is_empty() {
+        return Ok(samples);
+    }
+    let known: Vec<&str> = posterior.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+    let column = |name: &String| {
+        let missing = || Error::Usage {
+            message: format!("there is no parameter `{name}`"),
+            help: format!("the parameters are {}", known.join(", ")),
+        };
+        known.iter().position(|known| known == name).ok_or_else(missing)
+    };
+    let columns = names.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+    let shape = [&samples.shape()[..2], &[columns.len()]].concat();
+    let values = samples.data().chunks_exact(known.len()).flat_map(|row| columns.iter().map(|&j| row[j])).collect();
+    Ok(Array::new(shape, values)?)
 }

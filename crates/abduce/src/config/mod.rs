@@ -26,6 +26,7 @@ mod overrides;
 mod paths;
 mod pipeline;
 mod reader;
+mod sampling;
 mod schema;
 mod support;
 mod val;
@@ -39,9 +40,8 @@ pub use nets::{
 };
 pub use paths::{POSTERIOR_FILE, PathRules, posterior_file_name};
 pub use pipeline::{CompareConfig, CompareScale, PipelineConfig, PredictConfig, ReportConfig, SampleConfig, SimulateConfig};
-pub use val::{
-    CoverageConfig, CoveragePlot, DrawsConfig, MetricConfig, PosteriorSamplesConfig, SampleMethod, SinglePosteriorConfig, ValConfig,
-};
+pub use sampling::{SampleMethod, SampleParams};
+pub use val::{CoverageConfig, CoveragePlot, DrawsConfig, MetricConfig, PosteriorSamplesConfig, SinglePosteriorConfig, ValConfig};
 
 use crate::error::{ConfigError, Problem};
 use node::Sources;

@@ -2,9 +2,10 @@
 
 use super::data::DataConfig;
 use super::infer::{
-    InferConfig, ModelConfig, Parameter, TrainConfig, check_priors, check_training, cpu, fill_backend_defaults, fill_engine_defaults,
+    InferConfig, ModelConfig, Parameter, TrainConfig, check_priors, check_training, cpu, fill_backend_defaults, fill_engine_defaults, here,
 };
 use super::nets::EmbeddingConfig;
+use super::sampling::{SampleMethod, SampleParams};
 use super::val::{ValConfig, check_validation};
 use super::{Findings, Section};
 use abduce_inference::prior::PriorSpec;
@@ -22,8 +23,9 @@ pub struct PipelineConfig {
     /// Seed of everything random, except where a section has its own.
     #[serde(default)]
     pub seed: u64,
-    /// The run directory; the outputs of all stages go there.
-    pub out_dir: PathBuf,
+    /// The run directory; the outputs of all stages go there. The command line's `-o` comes first.
+    #[serde(default)]
+    pub out_dir: Option<PathBuf>,
     /// Names of the parameters, in the order of the columns of θ; the task's own where not given.
     #[serde(default)]
     pub parameters: Vec<Parameter>,
@@ -78,7 +80,7 @@ impl PipelineConfig {
             parameters: self.parameters.clone(),
             seed: self.seed,
             device: cpu(),
-            out_dir: self.out_dir.clone(),
+            out_dir: self.out_dir.clone().unwrap_or_else(here),
         })
     }
 }
@@ -123,6 +125,20 @@ pub struct SampleConfig {
     #[serde(default = "draws")]
     #[schemars(range(min = 1))]
     pub n: usize,
+    /// How they are drawn; exactly where the networks give the posterior density, else by slice sampling.
+    #[serde(default)]
+    pub sample_method: Option<SampleMethod>,
+    /// Options of the chains.
+    #[serde(default)]
+    pub sample_params: SampleParams,
+    /// Independent data of each observation, one after the other in the rows of the file (engines NLE and NRE).
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub trials: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 fn draws() -> usize {

@@ -70,26 +70,25 @@ pub(crate) const VAL: Ignored = &[("backend", "the saved posterior knows its bac
 /// In the arguments of a metric.
 pub(crate) const METRIC: Ignored = &[
     ("device", "everything runs on the CPU"),
-    ("sample_params", "an NPE posterior is drawn from directly, which has nothing to tune"),
     ("labels", "names of parameters are given once for all metrics"),
     ("out_dir", "the output folder is given once for all metrics"),
 ];
 
-/// Samplers of LtU-ILI that an NPE posterior does not need: exact draws have the distribution that these converge to.
-pub(crate) const SAMPLERS: Ignored = &[
-    ("emcee", EXACT),
-    ("slice_np", EXACT),
-    ("slice_np_vectorized", EXACT),
-    ("hmc", EXACT),
-    ("nuts", EXACT),
-    ("hmc_pyro", EXACT),
-    ("nuts_pyro", EXACT),
-    ("slice_pymc", EXACT),
-    ("hmc_pymc", EXACT),
-    ("nuts_pymc", EXACT),
-    ("vi", EXACT),
+/// Samplers of LtU-ILI.
+pub(crate) const SAMPLERS: Unavailable = &["vi"];
+
+/// In the parameters of a sampler.
+pub(crate) const SAMPLE_PARAMS: Ignored = &[
+    ("dist", VARIATIONAL),
+    ("n_particles", VARIATIONAL),
+    ("learning_rate", VARIATIONAL),
+    ("gamma", VARIATIONAL),
+    ("max_num_iters", VARIATIONAL),
+    ("min_num_iters", VARIATIONAL),
+    ("clip_value", VARIATIONAL),
+    ("warm_up_rounds", VARIATIONAL),
 ];
-const EXACT: &str = "an NPE posterior is drawn from directly: exact draws of the distribution that this method approximates";
+const VARIATIONAL: &str = "it belongs to the variational sampler";
 
 /// A class of LtU-ILI: `{module, class, args}` is read as `{name: args}`.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 
 use super::data::DataConfig;
 use super::infer::here;
+use super::sampling::{SampleMethod, SampleParams};
 use super::{Findings, Section, support};
 use abduce_inference::diagnostics::Gate;
 use schemars::JsonSchema;
@@ -96,23 +97,17 @@ pub struct DrawsConfig {
     /// Draws per observation.
     #[schemars(range(min = 1))]
     pub num_samples: usize,
-    /// How they are drawn.
-    pub sample_method: SampleMethod,
+    /// How they are drawn: by slice sampling where the networks give a likelihood or ratio. Of a posterior density draws are exact whatever
+    /// stands here.
+    pub sample_method: Option<SampleMethod>,
+    /// Options of the chains.
+    pub sample_params: SampleParams,
 }
 
 impl Default for DrawsConfig {
     fn default() -> Self {
-        Self { num_samples: 1000, sample_method: SampleMethod::Direct }
+        Self { num_samples: 1000, sample_method: None, sample_params: SampleParams::default() }
     }
-}
-
-/// How draws are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(extend("x-kind" = "sampling method", "x-substituted" = support::SAMPLERS))]
-pub enum SampleMethod {
-    /// Exact, independent draws.
-    Direct,
 }
 
 /// Arguments of the corner plot.

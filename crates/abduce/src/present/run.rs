@@ -26,6 +26,8 @@ pub const METRICS: &str = "metrics.json";
 pub const CURVES: &str = "curves.json";
 /// Posterior draws (n_obs, n, d).
 pub const SAMPLES: &str = "samples.npy";
+/// What is known about the chains of each observation, where draws are those of chains: a list of `Convergence`, in the order of the observations.
+pub const SAMPLING: &str = "sampling.json";
 /// What the draws are given (n_obs, …).
 pub const OBSERVATIONS: &str = "observations.npy";
 /// True or fiducial parameters of the observations (n_obs, d) or (d), where they are known.

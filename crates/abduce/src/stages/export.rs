@@ -12,13 +12,20 @@ use std::path::{Path, PathBuf};
 /// Writes `PREFIX_1.txt` (weight, −log q, θ…), `PREFIX.paramnames` and `PREFIX.ranges` for each observation of `samples` (n_obs, n, d); with
 /// several observations the prefix of observation i is `PREFIX_obsI`.
 ///
-/// Draws are independent and exact, so every weight is 1.
-pub fn getdist(prefix: &Path, posterior: &Posterior, compute: &Compute, x: &Array, samples: &Array) -> Result<(), Error> {
+/// Every weight is 1. Of an unnormalised posterior −log q is −log of likelihood times prior.
+pub fn getdist(
+    prefix: &Path,
+    posterior: &Posterior,
+    compute: &Compute,
+    (x, trials): (&Array, usize),
+    samples: &Array,
+) -> Result<(), Error> {
     make_parent(prefix)?;
     let d = posterior.dimension();
     for observation in 0..samples.rows() {
         let draws = samples.row(observation);
-        let log_prob = posterior.log_prob(compute, draws, x.row(observation), |_| 0)?;
+        let log_prob =
+            posterior.log_prob_of_trials(compute, draws, &x.data()[observation * trials * x.row_len()..][..trials * x.row_len()])?;
         let name = |suffix: &str| -> PathBuf {
             let mut path = prefix.as_os_str().to_os_string();
             if samples.rows() > 1 {

@@ -3,6 +3,7 @@
 //! Commands and the pipeline both call these; nothing here knows the command line.
 
 pub mod compare;
+pub mod draw;
 pub mod export;
 pub mod inputs;
 pub mod nets;

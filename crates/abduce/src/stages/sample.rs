@@ -1,4 +1,4 @@
-//! Draws, densities and maxima of a posterior for observations.
+//! Novelty and maxima of a posterior for observations.
 
 use crate::error::Error;
 use crate::session::{Session, warning};
@@ -7,22 +7,6 @@ use abduce_inference::diagnostics::Warning;
 use abduce_inference::posterior::{Novelty, Posterior};
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// Draws (n_obs, draws, d) for observations (n_obs, …).
-pub fn sample(session: &Session, posterior: &Posterior, x: &Array, draws: usize, seed: Seed) -> Result<Array, Error> {
-    let bytes = x.rows().checked_mul(draws).and_then(|n| n.checked_mul(posterior.dimension() * size_of::<f32>()));
-    if bytes.is_none_or(|bytes| bytes > MOST_BYTES) {
-        return Err(Error::failed(
-            format!("{} observations × {draws} draws × {} parameters do not fit into memory", x.rows(), posterior.dimension()),
-            "ask for fewer draws, or sample the observations in parts",
-        ));
-    }
-    let values = posterior.sample(&session.compute, x.data(), draws, seed)?;
-    Ok(Array::new(vec![x.rows(), draws, posterior.dimension()], values)?)
-}
-
-/// Draws beyond this size are a mistake in a number.
-const MOST_BYTES: usize = 1 << 37;
 
 /// Observations named one by one.
 const MAX_NAMED: usize = 5;

@@ -1,14 +1,14 @@
 //! Validation: is the posterior right on pairs that it has not seen?
 
+use super::draw::{Drawing, Draws, SamplingSummary, Wish, draw};
 use super::inputs::{Observation, dropped_rows, make_folder, write_array};
-use super::sample::sample;
 use super::train::prefix;
-use crate::config::{CoveragePlot, MetricConfig, SinglePosteriorConfig, ValConfig};
+use crate::config::{CoveragePlot, DrawsConfig, MetricConfig, SinglePosteriorConfig, ValConfig};
 use crate::error::Error;
 use crate::present::posterior::write_corner;
 use crate::present::run::{CURVES, METRICS};
 use crate::present::validation::{PlotSelection, write_plots};
-use crate::session::{Session, json};
+use crate::session::{Session, json, warning};
 use abduce_data::artefact::write_atomic;
 use abduce_data::{Array, PairSource, ParameterInfo, Seed};
 use abduce_inference::diagnostics::{
@@ -19,8 +19,8 @@ use abduce_inference::prior::Prior;
 use std::io::Write as _;
 use std::path::Path;
 
-/// Draws per pair where no metric asks for another number.
-const DEFAULT_DRAWS: usize = 1000;
+/// Tail shape of importance weights above which an estimate is not to be trusted.
+const K_HAT: f64 = 0.7;
 /// Draws of the prior that its variance is taken from.
 const PRIOR_DRAWS: usize = 10_000;
 
@@ -126,8 +126,9 @@ fn one(
         _ => None,
     });
     let plots: Vec<CoveragePlot> = coverage.clone().flat_map(|c| c.plot_list.iter().copied()).collect();
-    let draws = coverage.map(|c| c.draws.num_samples).max().unwrap_or(DEFAULT_DRAWS);
-    let validation = measure(session, test, posterior, pairs, draws)?;
+    let config = coverage.map(|c| c.draws.clone()).max_by_key(|draws| draws.num_samples).unwrap_or_default();
+    let (validation, said) = measure(session, test, posterior, pairs, &config)?;
+    tested.warnings.extend(said);
     write_plots(folder, &validation, &posterior.parameters, &PlotSelection::of(&stem, &plots))?;
     if plots.contains(&CoveragePlot::Logprob) {
         let values: Vec<f64> = validation.curves.log_prob.iter().map(|q| q.unwrap_or(f64::NEG_INFINITY)).collect();
@@ -137,8 +138,8 @@ fn one(
         match metric {
             MetricConfig::PosteriorCoverage(_) => {}
             MetricConfig::PosteriorSamples(config) => {
-                let draws = sample(session, posterior, &pairs.x, config.draws.num_samples, test.seed.derive("posterior_samples", 0))?;
-                write_array(&folder.join(format!("{stem}posterior_samples.npy")), &draws_first(&draws)?)?;
+                let drawn = drawn(session, posterior, &pairs.x, &config.draws, test.seed.derive("posterior_samples", 0))?;
+                write_array(&folder.join(format!("{stem}posterior_samples.npy")), &draws_first(&drawn.samples)?)?;
             }
             MetricConfig::SinglePosterior(config) => single(session, test, posterior, pairs, (folder, &stem), config)?,
         }
@@ -151,11 +152,38 @@ fn one(
     Ok(())
 }
 
-fn measure(session: &Session, test: &Test<'_>, posterior: &Posterior, pairs: &Pairs, draws: usize) -> Result<Validation, Error> {
-    let compute = &session.compute;
-    let samples = sample(session, posterior, &pairs.x, draws, test.seed.derive("validate", 0))?;
-    let log_prob_samples = posterior.log_prob(compute, samples.data(), pairs.x.data(), |row| row / draws)?;
-    let log_prob_theta = posterior.log_prob(compute, pairs.theta.data(), pairs.x.data(), |row| row)?;
+/// Draws as a metric asks for them.
+fn drawn(session: &Session, posterior: &Posterior, x: &Array, config: &DrawsConfig, seed: Seed) -> Result<Draws, Error> {
+    let drawing = Drawing::choose(posterior, config.sample_method, &config.sample_params, Wish::Written)?;
+    draw(session, posterior, x, 1, config.num_samples, &drawing, seed)
+}
+
+fn measure(
+    session: &Session,
+    test: &Test<'_>,
+    posterior: &Posterior,
+    pairs: &Pairs,
+    config: &DrawsConfig,
+) -> Result<(Validation, Vec<Warning>), Error> {
+    let (compute, draws) = (&session.compute, config.num_samples);
+    let Draws { samples, convergence } = drawn(session, posterior, &pairs.x, config, test.seed.derive("validate", 0))?;
+    let mut said: Vec<Warning> =
+        SamplingSummary::of(&convergence).and_then(|summary| summary.warning(pairs.x.rows())).into_iter().collect();
+    let mut log_prob_samples = posterior.log_prob(compute, samples.data(), pairs.x.data(), |row| row / draws)?;
+    let mut log_prob_theta = posterior.log_prob(compute, pairs.theta.data(), pairs.x.data(), |row| row)?;
+    if !posterior.is_normalised() {
+        let evidence = posterior.log_evidence(compute, pairs.x.data(), 1, samples.data(), test.seed.derive("evidence", 0))?;
+        log_prob_theta.iter_mut().zip(&evidence).for_each(|(log_prob, evidence)| *log_prob -= evidence.log_evidence);
+        let of_samples = log_prob_samples.chunks_exact_mut(draws).zip(&evidence);
+        of_samples.for_each(|(all, evidence)| all.iter_mut().for_each(|log_prob| *log_prob -= evidence.log_evidence));
+        let doubtful = evidence.iter().filter(|evidence| evidence.k_hat > K_HAT).count();
+        if doubtful > 0 {
+            said.push(warning(
+                format!("the normalisation of {doubtful} of {} posteriors is uncertain (Pareto k above {K_HAT})", evidence.len()),
+                "the held-out log-probability is to be taken with a grain of salt; ranks and coverage don't depend on it",
+            ));
+        }
+    }
     let (theta, samples, x) = (pairs.theta.to_f64(), samples.to_f64(), pairs.x.to_f64());
     let prior = &posterior.prior;
     let names: Vec<String> = posterior.parameters.iter().map(|p: &ParameterInfo| p.name.clone()).collect();
@@ -173,7 +201,7 @@ fn measure(session: &Session, test: &Test<'_>, posterior: &Posterior, pairs: &Pa
     let mut validation = diagnostics::validate(&inputs, test.seed, &options)?;
     // Rows of the files that could not be used at all count as left out too.
     validation.metrics.n_excluded += test.source.nan_report().rows;
-    Ok(validation)
+    Ok((validation, said))
 }
 
 /// log p(θ) per row; a bound rounded to single precision counts as inside.
@@ -220,7 +248,7 @@ fn single(
             (pairs.x.select_rows([row]), Some(pairs.theta.row(row).iter().copied().map(f64::from).collect()))
         }
     };
-    let samples = sample(session, posterior, &x, config.draws.num_samples, seed.derive("single_posterior", 0))?;
+    let samples = drawn(session, posterior, &x, &config.draws, seed.derive("single_posterior", 0))?.samples;
     let name = if posterior.name.is_empty() { "posterior" } else { &posterior.name };
     let plot = format!("{stem}plot_single_posterior");
     write_corner(folder, &plot, &posterior.parameters, posterior.prior.support(), &[(name, samples.data())], truth.as_deref())?;
