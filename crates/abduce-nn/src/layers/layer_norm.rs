@@ -3,6 +3,7 @@
 use crate::graph::{GraphBuilder, Value};
 use crate::layer::{Backward, Forward, Layer};
 use crate::params::Init;
+use abduce_kernels::LANES;
 use abduce_kernels::elementwise::Update;
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use std::ops::Range;
 const EPSILON: f32 = 1e-5;
 
 /// y_k = γ_k (x_k - mean)/√(variance + 1e-5) + β_k with mean and variance over the features of one row (Ba et al. 2016,
-/// arXiv:1607.06450); without γ and β where a modulation follows.
+/// arXiv:1607.06450); without γ and β where a [`Film`](super::Film) follows.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
     /// γ and β.
@@ -42,34 +43,34 @@ impl Layer for LayerNorm {
         2
     }
 
-    /// Two means of the backward pass, one row of products.
+    /// A row of products.
     fn scratch_per_lane(&self) -> usize {
-        3
+        1
     }
 
+    /// One vector of rows after the other, so that its sums stay in registers.
     fn forward(&self, at: &mut Forward<'_>) {
-        let (x, lanes, params) = (at.inputs.get(0), at.lanes, at.params);
-        let count = x.len() / lanes;
-        let (mean, rest) = at.saved.split_at_mut(lanes);
-        let (inverse, y) = (&mut rest[..lanes], &mut at.outputs[0]);
+        let (x, params, per) = (blocks(at.inputs.get(0)), at.params, at.lanes / LANES);
+        let scale = 1.0 / (x.len() / per) as f32;
+        let (mean, inverse) = at.saved[..2 * at.lanes].as_chunks_mut::<LANES>().0.split_at_mut(per);
+        let y = at.outputs[0].as_chunks_mut::<LANES>().0;
         at.simd.vectorise(
             #[inline(always)]
             || {
-                mean.fill(0.0);
-                inverse.fill(0.0);
-                for row in x.chunks_exact(lanes) {
-                    mean.iter_mut().zip(row).for_each(|(m, x)| *m += x);
-                }
-                let scale = 1.0 / count as f32;
-                mean.iter_mut().for_each(|m| *m *= scale);
-                for row in x.chunks_exact(lanes) {
-                    inverse.iter_mut().zip(row).zip(&*mean).for_each(|((v, x), m)| *v += (x - m) * (x - m));
-                }
-                inverse.iter_mut().for_each(|v| *v = 1.0 / (*v * scale + EPSILON).sqrt());
-                for (k, (row, out)) in x.chunks_exact(lanes).zip(y.chunks_exact_mut(lanes)).enumerate() {
-                    let (gain, shift) = self.affine.as_ref().map_or((1.0, 0.0), |(g, s)| (params[g.start + k], params[s.start + k]));
-                    for l in 0..lanes {
-                        out[l] = (row[l] - mean[l]) * inverse[l] * gain + shift;
+                for b in 0..per {
+                    let (mut sum, mut square) = ([0.0f32; LANES], [0.0f32; LANES]);
+                    for row in x[b..].iter().step_by(per) {
+                        (0..LANES).for_each(|l| sum[l] += row[l]);
+                    }
+                    (0..LANES).for_each(|l| sum[l] *= scale);
+                    for row in x[b..].iter().step_by(per) {
+                        (0..LANES).for_each(|l| square[l] += (row[l] - sum[l]) * (row[l] - sum[l]));
+                    }
+                    (0..LANES).for_each(|l| square[l] = 1.0 / (square[l] * scale + EPSILON).sqrt());
+                    (mean[b], inverse[b]) = (sum, square);
+                    for (k, (row, out)) in x[b..].iter().step_by(per).zip(y[b..].iter_mut().step_by(per)).enumerate() {
+                        let (gain, shift) = self.affine.as_ref().map_or((1.0, 0.0), |(g, s)| (params[g.start + k], params[s.start + k]));
+                        (0..LANES).for_each(|l| out[l] = (row[l] - sum[l]) * square[l] * gain + shift);
                     }
                 }
             },
@@ -78,20 +79,19 @@ impl Layer for LayerNorm {
 
     /// With x̂ the normalised row and ĝ_k = γ_k g_k: dx_k = (ĝ_k - mean ĝ - x̂_k mean(ĝ x̂))/σ; dγ_k = Σ_rows g_k x̂_k; dβ_k = Σ_rows g_k.
     fn backward(&self, at: &mut Backward<'_>) {
-        let (x, grad_y, lanes, params) = (at.inputs.get(0), at.grad_outputs.get(0), at.lanes, at.params);
-        let scale = 1.0 / (x.len() / lanes) as f32;
-        let (mean, inverse) = (&at.saved[..lanes], &at.saved[lanes..2 * lanes]);
-        let (level, rest) = at.scratch.split_at_mut(lanes);
-        let (tilt, rest) = rest.split_at_mut(lanes);
-        let product = &mut rest[..lanes];
+        let (lanes, params, per) = (at.lanes, at.params, at.lanes / LANES);
+        let (x, grad_y) = (blocks(at.inputs.get(0)), blocks(at.grad_outputs.get(0)));
+        let scale = 1.0 / (x.len() / per) as f32;
+        let (mean, inverse) = blocks(&at.saved[..2 * lanes]).split_at(per);
         if let (Some(grad), Some((gain, shift))) = (at.grad_params.as_deref_mut(), &self.affine) {
-            at.simd.add_row_sums(grad_y, lanes, &mut grad[shift.clone()]);
-            for (k, (row, g)) in x.chunks_exact(lanes).zip(grad_y.chunks_exact(lanes)).enumerate() {
+            at.simd.add_row_sums(at.grad_outputs.get(0), lanes, &mut grad[shift.clone()]);
+            let product = &mut at.scratch[..lanes];
+            for (k, (row, g)) in x.chunks_exact(per).zip(grad_y.chunks_exact(per)).enumerate() {
                 at.simd.vectorise(
                     #[inline(always)]
                     || {
-                        for l in 0..lanes {
-                            product[l] = g[l] * (row[l] - mean[l]) * inverse[l];
+                        for (b, out) in product.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+                            (0..LANES).for_each(|l| out[l] = g[b][l] * (row[b][l] - mean[b][l]) * inverse[b][l]);
                         }
                     },
                 );
@@ -99,35 +99,43 @@ impl Layer for LayerNorm {
             }
         }
         let Some(slot) = &mut at.grad_inputs[0] else { return };
+        if slot.update == Update::Overwrite {
+            slot.data.fill(0.0);
+        }
+        let grad_x = slot.data.as_chunks_mut::<LANES>().0;
         let gain = |k: usize| self.affine.as_ref().map_or(1.0, |(g, _)| params[g.start + k]);
         at.simd.vectorise(
             #[inline(always)]
             || {
-                level.fill(0.0);
-                tilt.fill(0.0);
-                for (k, (row, g)) in x.chunks_exact(lanes).zip(grad_y.chunks_exact(lanes)).enumerate() {
-                    let gain = gain(k);
-                    for l in 0..lanes {
-                        let by_normal = gain * g[l];
-                        level[l] += by_normal;
-                        tilt[l] += by_normal * (row[l] - mean[l]) * inverse[l];
+                for b in 0..per {
+                    let (mean, inverse) = (mean[b], inverse[b]);
+                    let (mut level, mut tilt) = ([0.0f32; LANES], [0.0f32; LANES]);
+                    for (k, (row, g)) in x[b..].iter().step_by(per).zip(grad_y[b..].iter().step_by(per)).enumerate() {
+                        let gain = gain(k);
+                        for l in 0..LANES {
+                            let by_normal = gain * g[l];
+                            level[l] += by_normal;
+                            tilt[l] += by_normal * (row[l] - mean[l]) * inverse[l];
+                        }
                     }
-                }
-                for l in 0..lanes {
-                    level[l] *= scale;
-                    tilt[l] *= scale;
-                }
-                for (k, out) in slot.data.chunks_exact_mut(lanes).enumerate() {
-                    let (row, g, gain) = (&x[k * lanes..(k + 1) * lanes], &grad_y[k * lanes..(k + 1) * lanes], gain(k));
-                    if slot.update == Update::Overwrite {
-                        out.fill(0.0);
+                    for l in 0..LANES {
+                        level[l] *= scale;
+                        tilt[l] *= scale;
                     }
-                    for l in 0..lanes {
-                        let normal = (row[l] - mean[l]) * inverse[l];
-                        out[l] += inverse[l] * (gain * g[l] - level[l] - normal * tilt[l]);
+                    for (k, out) in grad_x[b..].iter_mut().step_by(per).enumerate() {
+                        let (row, g, gain) = (&x[k * per + b], &grad_y[k * per + b], gain(k));
+                        for l in 0..LANES {
+                            let normal = (row[l] - mean[l]) * inverse[l];
+                            out[l] += inverse[l] * (gain * g[l] - level[l] - normal * tilt[l]);
+                        }
                     }
                 }
             },
         );
     }
+}
+
+/// A value as vectors of rows: that of feature k and block b of rows is at k·(lanes/16) + b.
+fn blocks(value: &[f32]) -> &[[f32; LANES]] {
+    value.as_chunks::<LANES>().0
 }
