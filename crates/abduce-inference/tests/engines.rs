@@ -6,6 +6,7 @@
 
 use abduce_data::{Array, PairSource, ParameterInfo, Scaling, Seed, Split};
 use abduce_density::{ClassifierSpec, DensitySpec};
+use abduce_diffusion::{NoiseSchedule, TimeEmbedding};
 use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeError, NpeTask, RatioLoss, Silent, Trained, train_npe};
 use abduce_inference::posterior::{ChainOptions, Kind, Posterior, PosteriorError};
 use abduce_inference::prior::{Prior, PriorSpec};
@@ -319,5 +320,26 @@ fn every_sequential_strategy_finds_the_posterior() {
             false => posterior.sample_chains(&compute, &x_obs, 1, 4000, &ChainOptions::default(), Seed(1)).unwrap().theta,
         };
         assert_moments(&draws, &x_obs, 0.25, &format!("{strategy:?}"));
+    }
+}
+
+/// Flow matching and a score model regress the vector field whose flow is the posterior; their densities are integrated exactly.
+#[test]
+fn vector_fields_learn_the_posterior() {
+    let compute = Compute::with_threads(2);
+    for schedule in [NoiseSchedule::flow_matching(), NoiseSchedule::vp()] {
+        let field = abduce_diffusion::NetworkSpec::Mlp { layers: 3, hidden: 32, time: TimeEmbedding::default() };
+        let network = NetworkSpec::Field { schedule: schedule.clone(), network: field };
+        let posterior = train(Engine::Field, network, 1, &compute).unwrap().posterior;
+        assert!(posterior.is_normalised());
+        let (theta, x) = pairs(300, 2);
+        let found = posterior.log_prob(&compute, &theta, &x, |r| r).unwrap();
+        let exact = |theta: &[f32], x: &[f32]| theta.iter().zip(x).map(|(&t, &x)| log_normal(t, 0.8 * x, 0.2)).sum::<f64>();
+        let rows = theta.chunks_exact(D).zip(x.chunks_exact(D));
+        let mean = found.iter().zip(rows).map(|(found, (theta, x))| found - exact(theta, x)).sum::<f64>() / 300.0;
+        // The mean of ln q − ln p over the model is minus the divergence: small, and negative but for the error of 300 pairs.
+        assert!((-0.15..0.05).contains(&mean), "{}: {mean}", schedule.name());
+        let draws = posterior.sample(&compute, &[0.6, -0.3], 2000, Seed(1)).unwrap();
+        assert_moments(&draws, &[0.6, -0.3], 0.25, schedule.name());
     }
 }

@@ -243,7 +243,7 @@ impl RowSource for EngineRows<'_> {
     }
 
     fn next(&mut self, rows: &mut Rows) -> Result<usize, DataError> {
-        if matches!(self.engine, Engine::Npe) {
+        if matches!(self.engine, Engine::Npe | Engine::Field) {
             return self.pairs.next(rows);
         }
         let n = self.pairs.next(&mut self.batch)?;

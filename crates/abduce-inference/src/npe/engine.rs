@@ -17,6 +17,9 @@ pub enum Engine {
         /// Rows of the source below this come from the prior; their plain loss is added (0: none).
         prior_rows: usize,
     },
+    /// The posterior density as the flow of a vector field, by regression: flow matching (FMPE) or denoising score matching (NPSE), which the
+    /// network's noise schedule decides.
+    Field,
     /// The likelihood: −mean log q(x | θ) (Papamakarios et al. 2019, arXiv:1805.07226).
     Nle,
     /// The likelihood-to-evidence ratio p(x | θ)/p(x).
@@ -56,7 +59,7 @@ impl Engine {
     /// Rows of the network for each pair of a batch of `pairs`: the pair itself and θ of others. A small batch has fewer others.
     pub(super) fn group(&self, pairs: usize) -> usize {
         let wanted = match *self {
-            Self::Npe | Self::Nle => 1,
+            Self::Npe | Self::Field | Self::Nle => 1,
             Self::Atomic { atoms, .. } | Self::Nre(RatioLoss::Multiclass { atoms }) => atoms,
             Self::Nre(RatioLoss::Binary { .. }) => 2,
             Self::Nre(RatioLoss::Contrastive { classes, .. }) => classes + 1,

@@ -66,7 +66,7 @@ pub(super) fn weigh(
     pass.start(0);
     while pass.next(&mut rows)? > 0 {
         for (scores, member) in scores.iter_mut().zip(members) {
-            scores.extend(held_out_scores(engine, member, compute, &rows, encoder));
+            scores.extend(held_out_scores(engine, member, compute, &rows, encoder)?);
         }
         weights.extend(rows.weights.iter().map(|&w| f64::from(w)));
     }
@@ -78,14 +78,14 @@ const CONTRAST: usize = 128;
 
 /// ln of the density of each encoded pair by one member. What is known up to a function of x, or learnt under a proposal, counts relative to its
 /// mean over θ of other pairs: how much more probable it makes the true θ than those.
-fn held_out_scores(engine: Engine, member: &Member, compute: &Compute, rows: &Rows, encoder: &Encoder) -> Vec<f64> {
+fn held_out_scores(engine: Engine, member: &Member, compute: &Compute, rows: &Rows, encoder: &Encoder) -> Result<Vec<f64>, NpeError> {
     let (z, x) = (&rows.inputs[0], &rows.inputs[1]);
     let d = encoder.theta_scale.mean().len();
     let n = z.len() / d;
     let same = |table| Indexed { table, row: |r: usize| r };
-    let scores = member.network.score(compute, &member.params, n, same(z), same(x));
-    if matches!(engine, Engine::Npe | Engine::Nle) {
-        return scores.into_iter().map(f64::from).collect();
+    let scores = member.network.score(compute, &member.params, n, same(z), same(x))?;
+    if matches!(engine, Engine::Npe | Engine::Nle | Engine::Field) {
+        return Ok(scores.into_iter().map(f64::from).collect());
     }
     let offsets: Vec<f32> = match engine {
         Engine::Atomic { .. } => z.chunks_exact(d).map(|z| encoder.log_prior(z)).collect(),
@@ -95,15 +95,14 @@ fn held_out_scores(engine: Engine, member: &Member, compute: &Compute, rows: &Ro
     let other = |pair: usize| (pair / others + pair % others) % n;
     let theirs = Indexed { table: z, row: other };
     let own = Indexed { table: x, row: |r: usize| r / others };
-    let contrast = member.network.score(compute, &member.params, n * others, theirs, own);
-    (0..n)
-        .map(|i| {
-            let values = || (i * others..(i + 1) * others).map(|pair| f64::from(contrast[pair] - offsets[other(pair)]));
-            let top = values().fold(f64::NEG_INFINITY, f64::max);
-            let level = top + (values().map(|v| (v - top).exp()).sum::<f64>() / others as f64).ln();
-            f64::from(scores[i] - offsets[i]) - level
-        })
-        .collect()
+    let contrast = member.network.score(compute, &member.params, n * others, theirs, own)?;
+    let one = (0..n).map(|i| {
+        let values = || (i * others..(i + 1) * others).map(|pair| f64::from(contrast[pair] - offsets[other(pair)]));
+        let top = values().fold(f64::NEG_INFINITY, f64::max);
+        let level = top + (values().map(|v| (v - top).exp()).sum::<f64>() / others as f64).ln();
+        f64::from(scores[i] - offsets[i]) - level
+    });
+    Ok(one.collect())
 }
 
 #[cfg(test)]

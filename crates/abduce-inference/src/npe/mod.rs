@@ -16,17 +16,18 @@ pub use checkpoint::{CheckpointFiles, Checkpoints, NoCheckpoints};
 pub use engine::{Engine, RatioLoss};
 pub use ensemble::stacking_weights;
 
-use crate::posterior::{FeatureRange, Kind, Member, Network, NetworkArchitecture, Posterior, PosteriorError};
+use crate::posterior::{FeatureRange, Kind, Member, Network, NetworkArchitecture, NetworkError, Posterior, PosteriorError};
 use crate::prior::Prior;
 use abduce_data::{DataError, PairSource, ParameterInfo, Scaling, Seed, Split};
-use abduce_density::{Architecture, ClassifierArchitecture, ClassifierSpec, DensitySpec, SpecError};
-use abduce_nn::trainer::{Ending, Objective, TrainConfig, TrainError, TrainState, train_on};
-use abduce_nn::{Compute, EmbeddingSpec};
+use abduce_density::{Architecture, ClassifierArchitecture, ClassifierSpec, DensitySpec};
+use abduce_diffusion::{NoiseRole, NoiseSchedule, NoisyRows};
+use abduce_nn::trainer::{Ending, Objective, RowSource, TrainConfig, TrainError, TrainState, train_on};
+use abduce_nn::{Compute, EmbeddingSpec, Graph, Layout};
 use contrast::GroupLoss;
 use encode::{Encoder, EngineRows, PairRows};
 use std::ops::ControlFlow;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// One network of the ensemble.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +47,13 @@ pub enum NetworkSpec {
     Density(DensitySpec),
     /// A classifier, for the ratio.
     Classifier(ClassifierSpec),
+    /// A vector field, for the posterior.
+    Field {
+        /// The path from data to noise.
+        schedule: NoiseSchedule,
+        /// The network.
+        network: abduce_diffusion::NetworkSpec,
+    },
 }
 
 impl NetworkSpec {
@@ -54,6 +62,7 @@ impl NetworkSpec {
         match self {
             Self::Density(density) => density.family(),
             Self::Classifier(classifier) => classifier.family(),
+            Self::Field { schedule, .. } => schedule.name(),
         }
     }
 }
@@ -156,7 +165,7 @@ pub enum NpeError {
         /// Its index.
         net: usize,
         /// Why.
-        source: SpecError,
+        source: NetworkError,
     },
     /// A network can't be trained.
     #[error("net {net}: {source}")]
@@ -235,10 +244,11 @@ pub fn train_npe(
     }
     let loss = GroupLoss(task.engine);
     let objective = match task.engine {
-        Engine::Npe | Engine::Nle => Objective::MeanScore,
+        Engine::Npe | Engine::Field | Engine::Nle => Objective::MeanScore,
         Engine::Atomic { .. } | Engine::Nre(_) => Objective::Coupled(&loss),
     };
 
+    let d = task.prior.parameters();
     let train_one = |net: usize, compute: &Compute| -> Result<TrainState, NpeError> {
         let seed = task.seed.derive("train", net as u64);
         let network = &networks[net];
@@ -255,17 +265,32 @@ pub fn train_npe(
         let training = PairRows::new(source, &task.split.train, task.train.batch_size, buffer, seed, converter, &encoder)?;
         // Validation runs in the order of the file, in batches of a fixed size.
         let validation = PairRows::new(source, &task.split.validation, 1024, buffer, seed, converter, &encoder)?.in_order();
-        let mut training = EngineRows::new(task.engine, training, seed.derive("training", 0));
-        let mut validation = EngineRows::new(task.engine, validation, seed.derive("validation", 0));
+        let training = EngineRows::new(task.engine, training, seed.derive("training", 0));
+        let validation = EngineRows::new(task.engine, validation, seed.derive("validation", 0));
         let mut failed = None;
-        let sources = (&mut training, &mut validation);
-        let ending = train_on(objective, network.joint(), network.layout(), compute, &task.train, sources, &mut state, |state| {
+        let observe = |state: &TrainState| {
             if let Err(error) = checkpoints.save(net, state) {
                 failed = Some(error);
                 return ControlFlow::Break(());
             }
             observer.epoch(net, state)
-        });
+        };
+        let (layout, state_) = (network.layout(), &mut state);
+        let run = Run { objective, layout, compute, config: &task.train };
+        let ending = match network {
+            Network::Posterior(estimator) | Network::Likelihood(estimator) => {
+                run.train(estimator.joint(), (training, validation), state_, observe)
+            }
+            Network::Ratio(classifier) => run.train(classifier.joint(), (training, validation), state_, observe),
+            Network::Field(field) => {
+                let schedule = &field.architecture().schedule;
+                let objective = abduce_diffusion::Objective::of(schedule);
+                let noisy = |rows, role, purpose| NoisyRows::new(rows, d, schedule.clone(), objective, role, seed.derive(purpose, 0));
+                let training = noisy(training, NoiseRole::Training, "training noise");
+                let validation = noisy(validation, NoiseRole::Validation { times: VALIDATION_TIMES }, "validation noise");
+                run.train(field.joint(&objective), (training, validation), state_, observe)
+            }
+        };
         match (failed, ending) {
             (Some(error), _) => Err(error.into()),
             (None, Err(source)) => Err(NpeError::Train { net, source }),
@@ -297,7 +322,7 @@ pub fn train_npe(
     let offset = match task.engine {
         Engine::Npe => encoder.theta_scale.log_abs_det(),
         Engine::Nle => encoder.x_scale.log_abs_det(),
-        Engine::Atomic { .. } | Engine::Nre(_) => 0.0,
+        Engine::Field | Engine::Atomic { .. } | Engine::Nre(_) => 0.0,
     };
     let progress = states.into_iter().map(|state| {
         let mut progress = state.progress;
@@ -325,11 +350,35 @@ pub fn train_npe(
     })
 }
 
+/// Times at which each validation row of a vector field is scored.
+const VALIDATION_TIMES: usize = 10;
+
+/// What the trainings of all networks have in common.
+struct Run<'a> {
+    objective: Objective<'a>,
+    layout: &'a Layout,
+    compute: &'a Compute,
+    config: &'a TrainConfig,
+}
+
+impl Run<'_> {
+    fn train<S: RowSource>(
+        &self,
+        graph: &Arc<Graph>,
+        (mut training, mut validation): (S, S),
+        state: &mut TrainState,
+        observe: impl FnMut(&TrainState) -> ControlFlow<()>,
+    ) -> Result<Ending, TrainError<S::Error>> {
+        let sources = (&mut training, &mut validation);
+        train_on(self.objective, graph, self.layout, self.compute, self.config, sources, state, observe)
+    }
+}
+
 /// The network that `spec` asks for.
 fn network(task: &NpeTask<'_>, net: usize, spec: &NetSpec) -> Result<Network, NpeError> {
     let (d, width) = (task.source.theta_len(), task.source.x_len());
     let kind = match task.engine {
-        Engine::Npe | Engine::Atomic { .. } => Kind::Npe,
+        Engine::Npe | Engine::Field | Engine::Atomic { .. } => Kind::Npe,
         Engine::Nle => Kind::Nle,
         Engine::Nre(_) => Kind::Nre,
     };
@@ -343,9 +392,22 @@ fn network(task: &NpeTask<'_>, net: usize, spec: &NetSpec) -> Result<Network, Np
             let classifier = classifier.clone();
             ("classifier", NetworkArchitecture::Classifier(ClassifierArchitecture { classifier, embedding, features, context }))
         }
+        NetworkSpec::Field { schedule, network } => {
+            let (schedule, network) = (schedule.clone(), network.clone());
+            let architecture = abduce_diffusion::Architecture { schedule, network, embedding, features, context };
+            ("vector field", NetworkArchitecture::Field(architecture))
+        }
     };
-    let wants = if kind == Kind::Nre { "classifier" } else { "density" };
-    let built = architecture.build(kind).ok_or(NpeError::WrongNetwork { net, family: spec.network.family(), is, wants })?;
+    let wants = match task.engine {
+        Engine::Nre(_) => "classifier",
+        Engine::Field => "vector field",
+        _ => "density",
+    };
+    let wrong = NpeError::WrongNetwork { net, family: spec.network.family(), is, wants };
+    if is != wants {
+        return Err(wrong);
+    }
+    let built = architecture.build(kind).ok_or(wrong)?;
     built.map_err(|source| NpeError::Spec { net, source })
 }
 

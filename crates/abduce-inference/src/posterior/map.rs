@@ -46,7 +46,7 @@ impl Posterior {
         let d = self.dimension();
         let input = self.network_input(x)?;
         let (mut z, _) = self.unconstrained(compute, starts)?;
-        let (mut value, mut gradient) = self.objective(compute, &z, &input);
+        let (mut value, mut gradient) = self.objective(compute, &z, &input)?;
         let mut size = [0.05f64; STARTS];
         for _ in 0..STEPS {
             let mut trial = z.clone();
@@ -57,7 +57,7 @@ impl Posterior {
                     trial[s * d + j] += (size[s] * g[j] / norm) as f32;
                 }
             }
-            let (next, next_gradient) = self.objective(compute, &trial, &input);
+            let (next, next_gradient) = self.objective(compute, &trial, &input)?;
             for s in 0..STARTS {
                 if next[s] > value[s] {
                     size[s] *= 1.3;
@@ -79,13 +79,13 @@ impl Posterior {
     }
 
     /// log q(θ | x) as a function of z, and its gradient by z.
-    fn objective(&self, compute: &Compute, z: &[f32], input: &[f32]) -> (Vec<f64>, Vec<f64>) {
+    fn objective(&self, compute: &Compute, z: &[f32], input: &[f32]) -> Result<(Vec<f64>, Vec<f64>), PosteriorError> {
         let (d, n) = (self.dimension(), z.len() / self.dimension());
         let parts: Vec<_> = self
             .members
             .iter()
             .map(|m| m.network.gradient(compute, &m.params, n, Indexed { table: z, row: |r| r }, Indexed { table: input, row: |_| 0 }))
-            .collect();
+            .collect::<Result<_, _>>()?;
         let (mean, std) = (self.theta_scale.mean(), self.theta_scale.std());
         let log_derivative = |j: usize, z: f64| self.transform.parameters[j].log_derivative(z * std[j] + mean[j]);
         let (mut value, mut gradient) = (vec![0.0; n], vec![0.0; n * d]);
@@ -104,6 +104,6 @@ impl Posterior {
                 gradient[r * d + j] = pull - slope;
             }
         }
-        (value, gradient)
+        Ok((value, gradient))
     }
 }

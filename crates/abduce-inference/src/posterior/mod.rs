@@ -17,13 +17,14 @@ mod target;
 pub use chains::{ChainDraws, ChainError, ChainOptions};
 pub use evidence::Evidence;
 pub use map::MapEstimate;
-pub use network::{Kind, Network, NetworkArchitecture};
+pub use network::{Kind, Network, NetworkArchitecture, NetworkError};
 pub use novelty::{FeatureRange, Novelty};
 pub use target::PosteriorTarget;
 
 use crate::prior::{Prior, UnconstrainedTransform};
 use abduce_data::{ParameterInfo, Seed, Standardiser};
 use abduce_density::Indexed;
+use abduce_diffusion::{Sampler, SolveError};
 use abduce_nn::Compute;
 
 /// One network of an ensemble.
@@ -118,6 +119,9 @@ pub enum PosteriorError {
         /// Data of each observation.
         trials: usize,
     },
+    /// The flow of a vector field could not be solved.
+    #[error(transparent)]
+    Flow(#[from] SolveError),
     /// Draws of an unnormalised posterior were asked for without a sampler.
     #[error("the networks give {0}, which can't be drawn from directly: a sampler is needed")]
     NeedsSampler(&'static str),
@@ -208,9 +212,9 @@ impl Posterior {
     ) -> Result<Vec<f64>, PosteriorError> {
         let (z, log_det) = self.unconstrained(compute, theta)?;
         let x = self.network_input(x)?;
-        let levels = self.ratio_levels(compute, &x);
+        let levels = self.ratio_levels(compute, &x)?;
         let rows = log_det.len();
-        let scores = self.member_scores(compute, rows, Indexed { table: &z, row: |r| r }, Indexed { table: &x, row: &row_of });
+        let scores = self.member_scores(compute, rows, Indexed { table: &z, row: |r| r }, Indexed { table: &x, row: &row_of })?;
         let mixed = |r: usize| self.mix(|k| f64::from(scores[k][r]) - levels[k][row_of(r)]);
         if self.is_normalised() {
             return Ok((0..rows).map(|r| log_det[r] + mixed(r)).collect());
@@ -277,10 +281,10 @@ impl Posterior {
         rows: usize,
         z: Indexed<'_, impl Fn(usize) -> usize + Sync>,
         x: Indexed<'_, impl Fn(usize) -> usize + Sync>,
-    ) -> Vec<Vec<f32>> {
+    ) -> Result<Vec<Vec<f32>>, PosteriorError> {
         let score = |(member, &weight): (&Member, &f64)| {
             if weight == 0.0 {
-                return Vec::new();
+                return Ok(Vec::new());
             }
             let (z, x) = (Indexed { table: z.table, row: &z.row }, Indexed { table: x.table, row: &x.row });
             member.network.score(compute, &member.params, rows, z, x)
@@ -317,6 +321,9 @@ impl Posterior {
             let counts: Vec<usize> = choices.iter().map(|c| c.iter().filter(|&&m| m == k).count()).collect();
             let z = match &member.network {
                 Network::Posterior(estimator) => estimator.sample(compute, &member.params, &rows, &counts, seed.derive("net", k as u64)),
+                Network::Field(field) => {
+                    field.sample(compute, &member.params, &rows, &counts, &Sampler::default(), seed.derive("net", k as u64))?
+                }
                 Network::Likelihood(_) => return Err(PosteriorError::NeedsSampler("a likelihood")),
                 Network::Ratio(_) => return Err(PosteriorError::NeedsSampler("a ratio")),
             };

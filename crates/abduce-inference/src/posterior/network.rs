@@ -1,9 +1,10 @@
 //! What one member of an ensemble has learnt.
 
+use super::PosteriorError;
 use abduce_density::{Architecture, By, Classifier, ClassifierArchitecture, Estimator, Indexed, SpecError};
-use abduce_nn::{Compute, Graph, Layout};
+use abduce_diffusion::{ArchitectureError, FieldEstimator, Tolerance};
+use abduce_nn::{Compute, Layout};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// The quantity that a posterior's networks give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub enum Kind {
 pub enum Network {
     /// q(z | x).
     Posterior(Estimator),
+    /// q(z | x) as the flow of a vector field: flow matching or a score model.
+    Field(FieldEstimator),
     /// q(x | z).
     Likelihood(Estimator),
     /// ln p(x | z)/p(x), possibly up to a function of x.
@@ -36,6 +39,20 @@ pub enum NetworkArchitecture {
     Density(Architecture),
     /// Of a classifier.
     Classifier(ClassifierArchitecture),
+    /// Of a vector field.
+    Field(abduce_diffusion::Architecture),
+}
+
+/// Why a network can't be built.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// A density or classifier.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A vector field.
+    #[error(transparent)]
+    Field(#[from] ArchitectureError),
 }
 
 impl NetworkArchitecture {
@@ -43,11 +60,12 @@ impl NetworkArchitecture {
     ///
     /// # Errors
     /// A size out of range; `None` where the kind needs another architecture.
-    pub fn build(self, kind: Kind) -> Option<Result<Network, SpecError>> {
+    pub fn build(self, kind: Kind) -> Option<Result<Network, NetworkError>> {
         Some(match (self, kind) {
-            (Self::Density(a), Kind::Npe) => Estimator::new(a).map(Network::Posterior),
-            (Self::Density(a), Kind::Nle) => Estimator::new(a).map(Network::Likelihood),
-            (Self::Classifier(a), Kind::Nre) => Classifier::new(a).map(Network::Ratio),
+            (Self::Density(a), Kind::Npe) => Estimator::new(a).map(Network::Posterior).map_err(Into::into),
+            (Self::Density(a), Kind::Nle) => Estimator::new(a).map(Network::Likelihood).map_err(Into::into),
+            (Self::Classifier(a), Kind::Nre) => Classifier::new(a).map(Network::Ratio).map_err(Into::into),
+            (Self::Field(a), Kind::Npe) => FieldEstimator::new(a).map(Network::Field).map_err(Into::into),
             _ => return None,
         })
     }
@@ -57,6 +75,7 @@ impl NetworkArchitecture {
         let (features, context) = match self {
             Self::Density(a) => (a.features, a.context),
             Self::Classifier(a) => (a.features, a.context),
+            Self::Field(a) => (a.features, a.context),
         };
         if kind == Kind::Nle { (context, features) } else { (features, context) }
     }
@@ -66,7 +85,7 @@ impl Network {
     /// What it gives.
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Posterior(_) => Kind::Npe,
+            Self::Posterior(_) | Self::Field(_) => Kind::Npe,
             Self::Likelihood(_) => Kind::Nle,
             Self::Ratio(_) => Kind::Nre,
         }
@@ -77,6 +96,7 @@ impl Network {
         match self {
             Self::Posterior(e) | Self::Likelihood(e) => NetworkArchitecture::Density(e.architecture().clone()),
             Self::Ratio(c) => NetworkArchitecture::Classifier(c.architecture().clone()),
+            Self::Field(f) => NetworkArchitecture::Field(f.architecture().clone()),
         }
     }
 
@@ -85,6 +105,7 @@ impl Network {
         match self {
             Self::Posterior(e) | Self::Likelihood(e) => e.architecture().density.family(),
             Self::Ratio(c) => c.architecture().classifier.family(),
+            Self::Field(f) => f.architecture().schedule.name(),
         }
     }
 
@@ -93,18 +114,14 @@ impl Network {
         match self {
             Self::Posterior(e) | Self::Likelihood(e) => e.layout(),
             Self::Ratio(c) => c.layout(),
-        }
-    }
-
-    /// The graph that is trained. Inputs: (z, x), for a likelihood (x, z).
-    pub const fn joint(&self) -> &Arc<Graph> {
-        match self {
-            Self::Posterior(e) | Self::Likelihood(e) => e.joint(),
-            Self::Ratio(c) => c.joint(),
+            Self::Field(f) => f.layout(),
         }
     }
 
     /// Its logarithm for `rows` pairs out of two tables: ln q(z | x), ln q(x | z) or the log-ratio.
+    ///
+    /// # Errors
+    /// The flow of a vector field can't be solved.
     pub fn score(
         &self,
         compute: &Compute,
@@ -112,15 +129,19 @@ impl Network {
         rows: usize,
         z: Indexed<'_, impl Fn(usize) -> usize + Sync>,
         x: Indexed<'_, impl Fn(usize) -> usize + Sync>,
-    ) -> Vec<f32> {
-        match self {
+    ) -> Result<Vec<f32>, PosteriorError> {
+        Ok(match self {
             Self::Posterior(e) => e.log_prob_indexed(compute, params, rows, z, x),
             Self::Likelihood(e) => e.log_prob_indexed(compute, params, rows, x, z),
             Self::Ratio(c) => c.log_ratio(compute, params, rows, z, x),
-        }
+            Self::Field(f) => f.log_prob(compute, params, &gathered(&z, rows, f), x.table, x.row, Tolerance::default())?,
+        })
     }
 
     /// As [`Network::score`], with the gradient by z (rows, d).
+    ///
+    /// # Errors
+    /// As [`Network::score`].
     pub fn gradient(
         &self,
         compute: &Compute,
@@ -128,11 +149,23 @@ impl Network {
         rows: usize,
         z: Indexed<'_, impl Fn(usize) -> usize + Sync>,
         x: Indexed<'_, impl Fn(usize) -> usize + Sync>,
-    ) -> (Vec<f32>, Vec<f32>) {
-        match self {
+    ) -> Result<(Vec<f32>, Vec<f32>), PosteriorError> {
+        Ok(match self {
             Self::Posterior(e) => e.gradient_indexed(compute, params, rows, z, x, By::Input),
             Self::Likelihood(e) => e.gradient_indexed(compute, params, rows, x, z, By::Context),
             Self::Ratio(c) => c.log_ratio_gradient(compute, params, rows, z, x),
-        }
+            Self::Field(f) => {
+                let z = gathered(&z, rows, f);
+                let score = f.log_prob(compute, params, &z, x.table, &x.row, Tolerance::default())?;
+                let (first, _) = f.architecture().schedule.times();
+                (score, f.score(compute, params, &z, x.table, x.row, first))
+            }
+        })
     }
+}
+
+/// The rows of a table that are meant, one after the other.
+fn gathered(z: &Indexed<'_, impl Fn(usize) -> usize>, rows: usize, field: &FieldEstimator) -> Vec<f32> {
+    let d = field.architecture().features;
+    (0..rows).flat_map(|r| z.table[(z.row)(r) * d..][..d].iter().copied()).collect()
 }

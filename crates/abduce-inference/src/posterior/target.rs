@@ -45,25 +45,25 @@ impl Posterior {
         if trials > 1 && self.kind() == Kind::Npe {
             return Err(PosteriorError::OneDatum { trials });
         }
-        let levels = self.ratio_levels(compute, &x);
+        let levels = self.ratio_levels(compute, &x)?;
         Ok(PosteriorTarget { posterior: self, compute, x, trials, first: 0, levels })
     }
 
     /// What is taken off the score of member k at network input row i before members are mixed: a ratio network may be off by a function of
     /// x, which E_prior[r] = 1 fixes. (A mean over prior draws of a fixed stream; the same constant for all θ, so it moves no draw of a
     /// single network, for which it is left out.)
-    pub(super) fn ratio_levels(&self, compute: &Compute, x: &[f32]) -> Vec<Vec<f64>> {
+    pub(super) fn ratio_levels(&self, compute: &Compute, x: &[f32]) -> Result<Vec<Vec<f64>>, PosteriorError> {
         let (d, rows) = (self.dimension(), x.len() / self.x_len());
         if self.kind() != Kind::Nre || self.members.len() == 1 {
-            return vec![vec![0.0; rows]; self.members.len()];
+            return Ok(vec![vec![0.0; rows]; self.members.len()]);
         }
         let z = self.prior_draws(LEVEL_DRAWS, Seed(0).derive("ratio levels", 0));
         let z: Vec<f32> = z.iter().map(|&v| v as f32).collect();
         let pairs = rows * LEVEL_DRAWS;
         let level = |member: &super::Member| {
             let (z, x) = (Indexed { table: &z, row: |r: usize| r % LEVEL_DRAWS }, Indexed { table: x, row: |r: usize| r / LEVEL_DRAWS });
-            let scores = member.network.score(compute, &member.params, pairs, z, x);
-            scores.chunks_exact(LEVEL_DRAWS).map(log_mean_exp).collect()
+            let scores = member.network.score(compute, &member.params, pairs, z, x)?;
+            Ok(scores.chunks_exact(LEVEL_DRAWS).map(log_mean_exp).collect())
         };
         debug_assert_eq!(z.len(), LEVEL_DRAWS * d);
         self.members.iter().map(level).collect()
@@ -138,10 +138,12 @@ impl PosteriorTarget<'_> {
             .iter()
             .map(|member| {
                 let (z, x) = (Indexed { table: &z, row: z_row }, Indexed { table: &self.x, row: x_row });
-                match gradient {
+                let found = match gradient {
                     Some(_) => member.network.gradient(self.compute, &member.params, pairs, z, x),
-                    None => (member.network.score(self.compute, &member.params, pairs, z, x), Vec::new()),
-                }
+                    None => member.network.score(self.compute, &member.params, pairs, z, x).map(|scores| (scores, Vec::new())),
+                };
+                // What can't be computed is no number, which samplers count and report.
+                found.unwrap_or_else(|_| (vec![f32::NAN; pairs], vec![f32::NAN; gradient.as_ref().map_or(0, |_| pairs * d)]))
             })
             .unzip();
         let score = |k: usize, pair: usize| f64::from(scores[k][pair]) - self.levels[k][x_row(pair)];
