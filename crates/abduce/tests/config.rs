@@ -80,7 +80,7 @@ fn infer_file_of_backend_sbi() {
         NetConfig::new(DensityConfig::Maf(maf)),
         NetConfig::new(DensityConfig::Made(made)),
     ];
-    assert_eq!(config.model, ModelConfig { backend: Backend::Sbi, engine: Engine::Npe, name: "demo".into(), nets });
+    assert_eq!(config.model, ModelConfig { backend: Backend::Sbi, engine: Engine::Npe, sde_type: SdeType::Ve, name: "demo".into(), nets });
     assert_eq!(config.train_args, TrainConfig { training_batch_size: 64, learning_rate: 5e-4, ..TrainConfig::default() });
     assert_eq!(config.out_dir, PathBuf::from("./run1"));
     let notices: Vec<String> = notices.iter().map(ToString::to_string).collect();

@@ -66,6 +66,7 @@ fn refusals_say_what_where_and_what_instead() {
         ("engine not available", infer("model:\n  backend: sbi\n  engine: SNLE\n")),
         ("older engine name not available", infer("model: {module: sbi.inference, class: SNPE_C}\n")),
         ("unknown backend", infer("model: {backend: tensorflow, engine: NLE}\n")),
+        ("a vector field of another sort", infer("model: {engine: FMPE, nets: [{model: mlp}, {model: nsf}]}\n")),
         ("a density for a ratio", infer("model: {engine: NRE, nets: [{model: resnet}, {model: maf}]}\n")),
         ("a classifier for a density", infer("model: {engine: NLE, nets: [{model: resnet}]}\n")),
         ("balance without its strength", infer("model: {engine: BNRE}\ntrain_args: {num_atoms: 2}\n")),

@@ -1,6 +1,8 @@
 //! The infer file: prior, model and training.
 
-use super::nets::{Backend, DensityConfig, EmbeddingConfig, Engine, NetConfig, NsfConfig, lampe_defaults, pydelfi_defaults};
+use super::nets::{
+    Backend, DensityConfig, EmbeddingConfig, Engine, NetConfig, NetSort, NsfConfig, SdeType, lampe_defaults, pydelfi_defaults,
+};
 use super::{Findings, Section, support};
 use abduce_data::ParameterInfo;
 use abduce_inference::prior::{Prior, PriorError, PriorSpec};
@@ -79,6 +81,8 @@ pub struct ModelConfig {
     /// What is learnt.
     #[schemars(extend("x-aliases" = ["class"]))]
     pub engine: Engine,
+    /// Engine NPSE: the noise.
+    pub sde_type: SdeType,
     /// Prefix of the files written: `NAME_posterior.safetensors`; none when empty.
     pub name: String,
     /// The nets of the ensemble.
@@ -89,7 +93,7 @@ pub struct ModelConfig {
 impl Default for ModelConfig {
     fn default() -> Self {
         let nets = vec![NetConfig::new(DensityConfig::Nsf(NsfConfig::default()))];
-        Self { backend: Backend::default(), engine: Engine::default(), name: String::new(), nets }
+        Self { backend: Backend::default(), engine: Engine::default(), sde_type: SdeType::default(), name: String::new(), nets }
     }
 }
 
@@ -209,8 +213,12 @@ pub(crate) fn fill_engine_defaults(file: &mut Value) {
         Engine::Npe => return,
         Engine::Nle => "maf",
         Engine::Nre | Engine::NreA | Engine::NreC | Engine::Bnre => "resnet",
+        Engine::Fmpe | Engine::Npse => "mlp",
     };
-    model.entry("nets").or_insert_with(|| json!([{"model": net}]));
+    let nets = model.entry("nets").or_insert_with(|| json!([{"model": net}]));
+    if engine.wants() == NetSort::Field {
+        nets.as_array_mut().into_iter().flatten().for_each(|net| fill(net, json!({"hidden_features": 100, "hidden_layers": 5})));
+    }
 }
 
 /// Writes the backend's defaults where a key is not given; sbi's stand in `Default`.
@@ -261,14 +269,15 @@ pub(crate) fn check_training(model: &ModelConfig, train: &TrainConfig, parameter
             );
         }
     }
-    for (index, net) in model.nets.iter().enumerate().filter(|(_, net)| net.density.is_classifier() != model.engine.wants_classifiers()) {
-        let (is, wants) = if net.density.is_classifier() {
-            ("classifier, which the engines of ratios", "use a density: nsf, maf, mdn, made, maf_rqs, nice, realnvp")
-        } else {
-            ("density, which the engines NPE and NLE", "use a classifier: resnet, mlp, linear")
+    let sort = model.engine.wants();
+    for (index, net) in model.nets.iter().enumerate().filter(|(_, net)| !net.density.can_be(sort)) {
+        let (what, names) = match sort {
+            NetSort::Density => ("a density", "nsf, maf, mdn, made, maf_rqs, nice, realnvp"),
+            NetSort::Classifier => ("a classifier", "resnet, mlp, linear"),
+            NetSort::Field => ("a vector field", "mlp, ada_mlp"),
         };
-        let message = format!("`{}` is a {is} are trained with", net.density.name());
-        findings.error(&format!("model.nets.{index}.model"), &message, wants);
+        let message = format!("this engine trains {what}, which `{}` is not", net.density.name());
+        findings.error(&format!("model.nets.{index}.model"), &message, &format!("use one of {names}"));
     }
     if model.engine == Engine::Bnre && train.regularization_strength.is_none() {
         findings.error("train_args", "engine BNRE needs `regularization_strength`", "100 is a common choice");

@@ -36,7 +36,7 @@ pub use explain::explain;
 pub use infer::{InferConfig, ModelConfig, Parameter, Schedule, TrainConfig};
 pub use nets::{
     Activation, AffineFlowConfig, Backend, DensityConfig, EmbeddingConfig, Engine, FcnConfig, MadeConfig, MafRqsConfig, MdnConfig,
-    NetConfig, NsfConfig, ResidualMlpConfig,
+    NetConfig, NetSort, NsfConfig, ResidualMlpConfig, SdeType,
 };
 pub use paths::{POSTERIOR_FILE, PathRules, posterior_file_name};
 pub use pipeline::{CompareConfig, CompareScale, PipelineConfig, PredictConfig, ReportConfig, SampleConfig, SimulateConfig};

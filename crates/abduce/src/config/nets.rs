@@ -42,6 +42,37 @@ pub enum Engine {
     /// Balanced NRE-A: with `regularization_strength`, cautious rather than overconfident.
     #[serde(rename = "BNRE")]
     Bnre,
+    /// Flow-matching posterior estimation: p(θ | x) as the flow of a vector field.
+    #[serde(rename = "FMPE")]
+    Fmpe,
+    /// Neural posterior score estimation: p(θ | x) as a diffusion run backward; `sde_type` is its noise.
+    #[serde(rename = "NPSE")]
+    Npse,
+}
+
+/// The noise of score models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(extend("x-kind" = "noise schedule"))]
+pub enum SdeType {
+    /// Variance exploding: σ from 1e-4 to 10.
+    #[default]
+    Ve,
+    /// Variance preserving: β from 0.01 to 10.
+    Vp,
+    /// Sub-variance preserving.
+    Subvp,
+}
+
+/// What kind of network an engine trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetSort {
+    /// A conditional density.
+    Density,
+    /// A classifier of pairs.
+    Classifier,
+    /// A vector field.
+    Field,
 }
 
 /// Other names of engines: (theirs, ours). sbi calls its classes by the paper's names too.
@@ -49,9 +80,13 @@ pub(crate) const ENGINE_NAMES: &[(&str, &str)] =
     &[("NPE_C", "NPE"), ("APT", "NPE"), ("NLE_A", "NLE"), ("NRE_B", "NRE"), ("AALR", "NRE_A"), ("CNRE", "NRE_C")];
 
 impl Engine {
-    /// Whether its nets are classifiers.
-    pub const fn wants_classifiers(self) -> bool {
-        matches!(self, Self::Nre | Self::NreA | Self::NreC | Self::Bnre)
+    /// What its nets are.
+    pub const fn wants(self) -> NetSort {
+        match self {
+            Self::Npe | Self::Nle => NetSort::Density,
+            Self::Nre | Self::NreA | Self::NreC | Self::Bnre => NetSort::Classifier,
+            Self::Fmpe | Self::Npse => NetSort::Field,
+        }
     }
 }
 
@@ -106,7 +141,7 @@ impl NetConfig {
     }
 }
 
-/// The conditional density of the engines NPE and NLE, or the classifier of the ratio engines.
+/// The conditional density of the engines NPE and NLE, the classifier of the ratio engines, or the vector field of FMPE and NPSE.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "model", rename_all = "snake_case")]
 #[schemars(extend("x-kind" = "net", "x-unavailable" = support::NETS))]
@@ -127,8 +162,10 @@ pub enum DensityConfig {
     Realnvp(AffineFlowConfig),
     /// Classifier: logistic regression on parameters and data.
     Linear(LinearConfig),
-    /// Classifier: fully connected layers with layer normalisation.
+    /// Fully connected layers with layer normalisation: a classifier, or the vector field of FMPE and NPSE.
     Mlp(MlpConfig),
+    /// The vector field of FMPE and NPSE, in which time and data act on every layer.
+    AdaMlp(MlpConfig),
     /// Classifier: residual network.
     Resnet(ResnetConfig),
 }
@@ -215,7 +252,7 @@ net_arguments! {
     }
     /// Arguments of the linear classifier: none.
     LinearConfig {}
-    /// Arguments of a fully connected classifier.
+    /// Arguments of a fully connected network. Engines FMPE and NPSE: hidden_features 100, hidden_layers 5.
     MlpConfig {
         /// Width of each hidden layer.
         #[schemars(range(min = 1, max = 8192))]
@@ -248,9 +285,14 @@ net_arguments! {
 }
 
 impl DensityConfig {
-    /// Whether it is a classifier.
-    pub const fn is_classifier(&self) -> bool {
-        matches!(self, Self::Linear(_) | Self::Mlp(_) | Self::Resnet(_))
+    /// Whether it can be a net of this sort.
+    pub const fn can_be(&self, sort: NetSort) -> bool {
+        match self {
+            Self::Linear(_) | Self::Resnet(_) => matches!(sort, NetSort::Classifier),
+            Self::Mlp(_) => matches!(sort, NetSort::Classifier | NetSort::Field),
+            Self::AdaMlp(_) => matches!(sort, NetSort::Field),
+            _ => matches!(sort, NetSort::Density),
+        }
     }
 
     /// Its name in configuration files.
@@ -265,6 +307,7 @@ impl DensityConfig {
             Self::Realnvp(_) => "realnvp",
             Self::Linear(_) => "linear",
             Self::Mlp(_) => "mlp",
+            Self::AdaMlp(_) => "ada_mlp",
             Self::Resnet(_) => "resnet",
         }
     }
@@ -274,7 +317,7 @@ impl DensityConfig {
 pub(crate) fn pydelfi_defaults(model: &str) -> Value {
     match model {
         "mdn" | "made" => json!({"hidden_features": 16, "num_components": 3}),
-        "linear" | "mlp" | "resnet" => json!({}),
+        "linear" | "mlp" | "ada_mlp" | "resnet" => json!({}),
         _ => json!({"hidden_features": 16, "num_transforms": 2}),
     }
 }
@@ -285,7 +328,7 @@ pub(crate) fn lampe_defaults(model: &str) -> Value {
         "mdn" => json!({"hidden_features": 16, "hidden_layers": 3, "num_components": 3}),
         "made" => json!({"hidden_features": 16, "num_components": 3}),
         "nsf" | "maf_rqs" => json!({"hidden_features": 16, "num_transforms": 2, "num_bins": 8, "tail_bound": 5.0}),
-        "linear" | "mlp" | "resnet" => json!({}),
+        "linear" | "mlp" | "ada_mlp" | "resnet" => json!({}),
         _ => json!({"hidden_features": 16, "num_transforms": 2}),
     }
 }

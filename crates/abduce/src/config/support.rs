@@ -8,8 +8,8 @@ pub(crate) type Unavailable = &'static [&'static str];
 
 /// Engines, with sbi's aliases.
 pub(crate) const ENGINES: Unavailable = &[
-    "SNPE", "SNLE", "SNRE", "MCABC", "SMCABC", "SNPE_A", "SNPE_B", "SNPE_C", "SNL", "SNLE_A", "SNRE_A", "SRE", "SNRE_B", "SNRE_C", "FMPE",
-    "NPSE", "ABC", "SMC", "TSNPE",
+    "SNPE", "SNLE", "SNRE", "MCABC", "SMCABC", "SNPE_A", "SNPE_B", "SNPE_C", "SNL", "SNLE_A", "SNRE_A", "SRE", "SNRE_B", "SNRE_C", "ABC",
+    "SMC", "TSNPE",
 ];
 
 /// Models of a net.

@@ -1,8 +1,9 @@
 //! From the configuration of nets and training to what the libraries build.
 
-use crate::config::{self, Activation, DensityConfig, EmbeddingConfig, InferConfig, ModelConfig, Schedule, TrainConfig};
+use crate::config::{self, Activation, DensityConfig, EmbeddingConfig, InferConfig, ModelConfig, NetSort, Schedule, SdeType, TrainConfig};
 use crate::error::Error;
 use abduce_density::{ClassifierSpec, DensitySpec, SplineSpec};
+use abduce_diffusion::{NoiseSchedule, TimeEmbedding};
 use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, RatioLoss};
 use abduce_nn::adam::AdamConfig;
 use abduce_nn::{ActivationName, EmbeddingSpec, trainer};
@@ -11,17 +12,32 @@ use abduce_nn::{ActivationName, EmbeddingSpec, trainer};
 pub fn nets(config: &InferConfig, x_len: usize) -> Result<Vec<NetSpec>, Error> {
     let embedding = embedding(config.embedding_net.as_ref(), x_len)?;
     let net = |net: &config::NetConfig| NetSpec {
-        network: network(&net.density),
+        network: network(&net.density, &config.model),
         embedding: embedding.clone(),
         signature: net.signature.clone(),
     };
     Ok(config.model.nets.iter().flat_map(|entry| std::iter::repeat_n(net(entry), entry.repeats)).collect())
 }
 
-fn network(config: &DensityConfig) -> NetworkSpec {
+fn network(config: &DensityConfig, model: &ModelConfig) -> NetworkSpec {
+    let schedule = || match (model.engine, model.sde_type) {
+        (config::Engine::Npse, SdeType::Ve) => NoiseSchedule::ve(),
+        (config::Engine::Npse, SdeType::Vp) => NoiseSchedule::vp(),
+        (config::Engine::Npse, SdeType::Subvp) => NoiseSchedule::sub_vp(),
+        _ => NoiseSchedule::flow_matching(),
+    };
+    let field = |network| NetworkSpec::Field { schedule: schedule(), network };
     let hidden = |width: usize, layers: usize| vec![width; layers];
     NetworkSpec::Density(match config {
         DensityConfig::Linear(_) => return NetworkSpec::Classifier(ClassifierSpec::Linear {}),
+        DensityConfig::Mlp(c) if model.engine.wants() == NetSort::Field => {
+            let (layers, hidden, time) = (c.hidden_layers, c.hidden_features, TimeEmbedding::default());
+            return field(abduce_diffusion::NetworkSpec::Mlp { layers, hidden, time });
+        }
+        DensityConfig::AdaMlp(c) => {
+            let (layers, hidden, time) = (c.hidden_layers, c.hidden_features, TimeEmbedding::default());
+            return field(abduce_diffusion::NetworkSpec::AdaMlp { layers, hidden, time });
+        }
         DensityConfig::Mlp(c) => {
             return NetworkSpec::Classifier(ClassifierSpec::Mlp { hidden: hidden(c.hidden_features, c.hidden_layers) });
         }
@@ -89,6 +105,7 @@ pub const fn engine(model: &ModelConfig, train: &TrainConfig) -> Engine {
     match model.engine {
         config::Engine::Npe => Engine::Npe,
         config::Engine::Nle => Engine::Nle,
+        config::Engine::Fmpe | config::Engine::Npse => Engine::Field,
         config::Engine::Nre => Engine::Nre(RatioLoss::Multiclass { atoms: train.num_atoms }),
         config::Engine::NreA => Engine::Nre(RatioLoss::Binary { balance: 0.0 }),
         config::Engine::NreC => Engine::Nre(RatioLoss::Contrastive { classes: train.num_classes, gamma: train.gamma }),

@@ -2,7 +2,7 @@
 
 use super::inputs::{PairFiles, dropped_rows, make_folder};
 use super::nets::{engine, nets, training};
-use crate::config::{Backend, InferConfig, posterior_file_name};
+use crate::config::{Backend, Engine, InferConfig, posterior_file_name};
 use crate::error::Error;
 use crate::present::run::{DATA, DataSummary, TRAINING};
 use crate::present::training::NetTraining;
@@ -94,7 +94,11 @@ pub fn train(session: &Session, run: &RunDir, request: &Training<'_>) -> Result<
     };
     run.write_json(DATA, &summary)?;
     let best = trained.progress.iter().map(|p| format!("{:.3}", p.best_validation().unwrap_or(f64::NAN))).collect::<Vec<_>>().join(", ");
-    session.console.note(format_args!("held-out log-probability of the nets: {best} nats"));
+    session.console.note(match infer.model.engine {
+        Engine::Npe => format!("held-out log-probability of the nets: {best} nats"),
+        Engine::Nle => format!("held-out log-likelihood of the nets: {best} nats"),
+        _ => format!("held-out score of the nets (minus their loss): {best}"),
+    });
     Ok(warnings(&source, &trained, &specs, &task))
 }
 
