@@ -1,6 +1,7 @@
 //! One posterior from several independent observations of the same θ, by adding their scores.
 
 use crate::field::{Field, POINTS, Points, Wanted};
+use crate::ode::{SolveError, demand_finite};
 use abduce_data::Seed;
 use abduce_kernels::Threads;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ impl Default for Langevin {
 /// as the steps shrink. Draws are approximate: the error falls with `levels` times `steps`.
 ///
 /// `prior_score(θ, out)` writes ∇log p of the prior in the coordinates of the field. `observations` are the field's numbers of x_1, …, x_n.
+///
+/// # Errors
+/// There is no observation, or states stop being finite.
 pub fn sample_composed<F: Field>(
     field: &F,
     threads: &Threads,
@@ -41,8 +45,11 @@ pub fn sample_composed<F: Field>(
     prior_score: &(dyn Fn(&[f64], &mut [f64]) + Sync),
     method: &Langevin,
     seed: Seed,
-) -> Vec<f64> {
-    let (d, schedule, n) = (field.features(), field.schedule(), observations.len().max(1) as f64);
+) -> Result<Vec<f64>, SolveError> {
+    if observations.is_empty() {
+        return Err(SolveError::NoObservation);
+    }
+    let (d, schedule, n) = (field.features(), field.schedule(), observations.len() as f64);
     let grid = schedule.grid(method.levels);
     let mut out = vec![0.0; count * d];
     let mut blocks: Vec<_> = out.chunks_mut(POINTS * d).collect();
@@ -82,5 +89,6 @@ pub fn sample_composed<F: Field>(
         let end = schedule.marginal(schedule.times().0);
         theta.iter_mut().for_each(|v| *v /= end.mean);
     });
-    out
+    demand_finite(&out, d)?;
+    Ok(out)
 }

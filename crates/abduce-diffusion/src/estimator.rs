@@ -86,8 +86,8 @@ impl Default for Sampler {
 /// A conditional density q(θ | x) as a vector field, without its numbers: parameters come with each call.
 ///
 /// θ and x are standardised f32 rows (the field's scaling assumes θ of about unit variance); log-densities are natural logarithms in
-/// those coordinates. q is the law of θ_t/m(t) at the schedule's smallest time, whose noise is far below any posterior's width, when the
-/// probability flow starts from y ~ N(0, I) at the largest.
+/// those coordinates. q is the law of θ_t/m(t) at the schedule's smallest time when the probability flow starts from y ~ N(0, I) at the
+/// largest; the noise at the smallest time, 1e-4 to 3e-3 with the default constants, is the narrowest width that q can have.
 #[derive(Clone, Debug)]
 pub struct FieldEstimator {
     architecture: Architecture,
@@ -204,7 +204,7 @@ impl FieldEstimator {
         seed: Seed,
     ) -> Result<Vec<f32>, SolveError> {
         let summaries = self.embed(compute, params, x);
-        let field = self.network_field(compute, params, &summaries);
+        let field = self.field(compute, params, &summaries);
         let draws: Vec<(usize, usize)> = counts.iter().enumerate().flat_map(|(i, &count)| (0..count).map(move |k| (i, k))).collect();
         let theta = draw(&field, compute, &draws, sampler, seed)?;
         Ok(theta.into_iter().map(|v| v as f32).collect())
@@ -225,7 +225,7 @@ impl FieldEstimator {
         tolerance: Tolerance,
     ) -> Result<Vec<f32>, SolveError> {
         let summaries = self.embed(compute, params, x);
-        let field = self.network_field(compute, params, &summaries);
+        let field = self.field(compute, params, &summaries);
         let theta: Vec<f64> = theta.iter().map(|&v| f64::from(v)).collect();
         let log_q = log_density(&field, compute, &theta, row_of, tolerance)?;
         Ok(log_q.into_iter().map(|v| v as f32).collect())
@@ -244,7 +244,7 @@ impl FieldEstimator {
     ) -> Vec<f32> {
         let d = self.architecture.features;
         let summaries = self.embed(compute, params, x);
-        let field = self.network_field(compute, params, &summaries);
+        let field = self.field(compute, params, &summaries);
         let at = self.architecture.schedule.marginal(t);
         let mut out = vec![0.0; theta.len()];
         let mut blocks: Vec<_> = out.chunks_mut(POINTS * d).zip(theta.chunks(POINTS * d)).collect();
@@ -262,6 +262,9 @@ impl FieldEstimator {
 
     /// Draws from the posterior of several independent observations of one θ, the rows of `x` (n, context): (count, features). See
     /// [`sample_composed`]; `prior_score(θ, out)` is the prior's score in the standardised coordinates.
+    ///
+    /// # Errors
+    /// See [`SolveError`].
     pub fn sample_composed(
         &self,
         compute: &Compute,
@@ -271,15 +274,17 @@ impl FieldEstimator {
         prior_score: &(dyn Fn(&[f64], &mut [f64]) + Sync),
         method: &Langevin,
         seed: Seed,
-    ) -> Vec<f32> {
+    ) -> Result<Vec<f32>, SolveError> {
         let summaries = self.embed(compute, params, x);
-        let field = self.network_field(compute, params, &summaries);
+        let field = self.field(compute, params, &summaries);
         let observations = 0..x.len().checked_div(self.architecture.context).unwrap_or(0);
-        let theta = sample_composed(&field, &compute.threads, observations, count, prior_score, method, seed);
-        theta.into_iter().map(|v| v as f32).collect()
+        let theta = sample_composed(&field, &compute.threads, observations, count, prior_score, method, seed)?;
+        Ok(theta.into_iter().map(|v| v as f32).collect())
     }
 
-    fn network_field<'a>(&'a self, compute: &'a Compute, params: &'a [f32], summaries: &'a [f32]) -> NetworkField<'a> {
+    /// The vector field at given `summaries` (see [`FieldEstimator::embed`]), to be sampled by [`draw`], scored by [`log_density`], or wrapped in
+    /// another field: guidance by ∇log L(θ_t) adds σ v/m times it to F.
+    pub fn field<'a>(&'a self, compute: &'a Compute, params: &'a [f32], summaries: &'a [f32]) -> impl Field + 'a {
         NetworkField {
             graph: &self.field,
             schedule: &self.architecture.schedule,
@@ -327,7 +332,7 @@ pub fn draw<F: Field>(
                 });
                 rng
             };
-            sde::solve(field, &compute.threads, &mut state, observation_of, method, later);
+            sde::solve(field, &compute.threads, &mut state, observation_of, method, later)?;
         }
     }
     let end = field.schedule().marginal(field.schedule().times().0);

@@ -16,8 +16,8 @@ pub struct TimeEmbedding {
 }
 
 impl Default for TimeEmbedding {
-    /// 32 waves up to 30. With sbi's 1000 the field is so rough in time that the probability flow takes several times the steps, and no
-    /// more accurate: on the bimodal posterior of the tests, frequencies from 3 to 100 did equally well.
+    /// 32 waves up to 30. With sbi's 1000 the field is so rough in time that the probability flow takes several times as long and is no more
+    /// accurate: on the bimodal posterior of the tests, highest frequencies from 3 to 100 made no clear difference.
     fn default() -> Self {
         Self { features: 32, max_frequency: 30.0 }
     }

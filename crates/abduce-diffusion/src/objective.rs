@@ -1,4 +1,4 @@
-//! What training minimises: E_t E_{θ,ε} w(t) ‖F(y, t, x) - F*‖² with F* = θ sin φ - ε cos φ.
+//! What training minimises: E_t E_{θ,ε} w(t) ‖F(y, t, x) - F*‖² with F* = θ sin φ - ε cos φ, over the mean of w.
 //!
 //! Every loss in use is this one with its own weight, because velocity, score, noise and denoised state are affine in F with
 //! coefficients that the schedule fixes (see [`Marginal`]).
@@ -134,14 +134,49 @@ impl Objective {
         }
     }
 
+    /// Mean of w over the law of the times, by the midpoint rule with 1024 points.
+    ///
+    /// Training divides the loss by it: that moves no minimum, but gives every objective gradients of the same size, so that learning rate
+    /// and clipping mean the same for all.
+    pub fn mean_weight(&self, schedule: &NoiseSchedule) -> f64 {
+        const POINTS: usize = 1024;
+        let middles = (0..POINTS).map(|i| (i as f64 + 0.5) / POINTS as f64);
+        if let TimeLaw::LogNormal(levels) = self.times {
+            // Six deviations to either side, weighted by the normal density.
+            let (mut total, mut mass) = (0.0, 0.0);
+            for z in middles.map(|u| 12.0 * u - 6.0) {
+                let density = libm::exp(-0.5 * z * z);
+                total += density * self.weight(schedule, levels.level(schedule, z));
+                mass += density;
+            }
+            return total / mass;
+        }
+        middles.map(|u| self.weight(schedule, self.time_at(schedule, u))).sum::<f64>() / POINTS as f64
+    }
+
     /// A time from `u` in [0, 1), or from the stream where the law has no simple inverse.
     pub(crate) fn time(&self, schedule: &NoiseSchedule, u: f64, rng: &mut Rng) -> f64 {
+        match self.times {
+            TimeLaw::LogNormal(levels) => levels.level(schedule, rng.normal()),
+            TimeLaw::Uniform | TimeLaw::Power { .. } => self.time_at(schedule, u),
+        }
+    }
+
+    /// The u-quantile of the times.
+    fn time_at(&self, schedule: &NoiseSchedule, u: f64) -> f64 {
         let (low, high) = schedule.times();
         match self.times {
-            TimeLaw::Uniform => low + u * (high - low),
             TimeLaw::Power { exponent } => low + libm::pow(u, 1.0 / (1.0 + exponent)) * (high - low),
-            TimeLaw::LogNormal(LogNormalLevels { mean, std }) => libm::exp(mean + std * rng.normal()).clamp(low, high),
+            _ => low + u * (high - low),
         }
+    }
+}
+
+impl LogNormalLevels {
+    /// e^{mean + std z}, kept inside the schedule's range.
+    fn level(&self, schedule: &NoiseSchedule, z: f64) -> f64 {
+        let (low, high) = schedule.times();
+        libm::exp(self.mean + self.std * z).clamp(low, high)
     }
 }
 
@@ -149,6 +184,28 @@ impl Objective {
 mod tests {
     use super::*;
     use abduce_data::Seed;
+
+    /// Closed forms: for EDM's unit weights 1; for VE's likelihood weights ∫ 2 ln r/(1 + σ²) dt = ln[σ²/(1 + σ²)] between the ends; for the noise's weights on
+    /// flow matching's path with a vanishing floor ∫ (1-t)²/((1-t)² + t²) dt = 1/2 by symmetry.
+    #[test]
+    fn mean_weights_are_those_of_the_closed_forms() {
+        let close = |objective: Objective, schedule: NoiseSchedule, want: f64| {
+            let got = objective.mean_weight(&schedule);
+            assert!((got / want - 1.0).abs() < 1e-4, "{schedule:?}: {got} instead of {want}");
+        };
+        close(Objective::of(&NoiseSchedule::edm()), NoiseSchedule::edm(), 1.0);
+        let share = |sigma: f64| (sigma * sigma / (1.0 + sigma * sigma)).ln();
+        close(Objective::of(&NoiseSchedule::ve()), NoiseSchedule::ve(), share(10.0) - share(1e-4));
+        let path = NoiseSchedule::FlowMatching { floor: 1e-9 };
+        close(Objective { weighting: Weighting::Variance, ..Objective::of(&path) }, path, 0.5);
+        // cos²φ = 1/(1 + σ²) under a narrow law around σ = 1.
+        let narrow = TimeLaw::LogNormal(LogNormalLevels { mean: 0.0, std: 1e-3 });
+        close(
+            Objective { weighting: Weighting::Variance, times: narrow, ..Objective::of(&NoiseSchedule::edm()) },
+            NoiseSchedule::edm(),
+            0.5,
+        );
+    }
 
     /// Each weight against the residual that its name stands for, formed from its definition.
     #[test]

@@ -38,6 +38,9 @@ pub enum SolveError {
         /// The first that failed.
         first: usize,
     },
+    /// A composition of nothing.
+    #[error("a posterior of several observations needs at least one")]
+    NoObservation,
     /// A tolerance that no step can meet.
     #[error("tolerances must be positive numbers, not {relative} (relative) and {absolute} (absolute)")]
     Tolerance {
@@ -99,10 +102,15 @@ pub fn solve<F: Field>(
     threads.for_each(&mut segments, |s, segment| {
         Solver::new(field, direction, tolerance, wanted).run(segment, |row| observation_of(s * per_segment + row));
     });
-    let bad = |row: &[f64]| row.iter().any(|v| v.is_nan());
+    demand_finite(state, width)
+}
+
+/// An error that names the rows with a value that is not finite, if there are any.
+pub(crate) fn demand_finite(state: &[f64], width: usize) -> Result<(), SolveError> {
+    let bad = |row: &[f64]| row.iter().any(|v| !v.is_finite());
     let mut failed = state.chunks_exact(width).enumerate().filter(|(_, row)| bad(row)).map(|(r, _)| r);
     match failed.next() {
-        Some(first) => Err(SolveError::Rows { failed: 1 + failed.count(), rows, first }),
+        Some(first) => Err(SolveError::Rows { failed: 1 + failed.count(), rows: state.len() / width, first }),
         None => Ok(()),
     }
 }

@@ -28,6 +28,8 @@ pub struct NoisyRows<S> {
     source: S,
     schedule: NoiseSchedule,
     objective: Objective,
+    /// 1/mean of w.
+    scale: f64,
     role: NoiseRole,
     seed: Seed,
     features: usize,
@@ -45,7 +47,8 @@ impl<S> NoisyRows<S> {
     /// passed on.
     pub fn new(source: S, features: usize, schedule: NoiseSchedule, objective: Objective, role: NoiseRole, seed: Seed) -> Self {
         let noise = seed.stream("noise", 0);
-        Self { source, schedule, objective, role, seed, features, pairs: Rows::default(), noise, offset: 0.0, position: 0 }
+        let scale = 1.0 / objective.mean_weight(&schedule);
+        Self { source, schedule, objective, scale, role, seed, features, pairs: Rows::default(), noise, offset: 0.0, position: 0 }
     }
 
     fn write(&mut self, rows: &mut Rows, n: usize, times: usize) {
@@ -61,7 +64,7 @@ impl<S> NoisyRows<S> {
                 let u = (k as f64 + base) / times as f64;
                 let t = self.objective.time(&self.schedule, u, &mut self.noise);
                 let at = self.schedule.marginal(t);
-                let weight = self.objective.weight(&self.schedule, t);
+                let weight = self.scale * self.objective.weight(&self.schedule, t);
                 label.push(self.schedule.label(t) as f32);
                 let controlled = self.objective.control_variate_below.is_some_and(|below| at.std < below);
                 let mut offset = 0.0;
@@ -223,5 +226,38 @@ mod tests {
         }
         // χ² with 100 degrees of freedom: mean 100, standard deviation 14.
         assert!((squares - 100.0).abs() < 63.0, "{squares}");
+    }
+
+    /// For any two values f₁, f₀ of the field, the loss that the tables stand for is the score's by its definition, s = (F cos φ - y sin φ)/σ:
+    /// λ[‖s₁ + ε/σ‖² - 2 ε·s₀/σ - (‖ε‖² - d)/σ²] below the threshold and λ‖s₁ + ε/σ‖² above, over the mean weight.
+    #[test]
+    fn coefficients_and_control_are_those_of_the_score_loss() {
+        let (tables, _) = pass(50, NoiseRole::Training, 3);
+        let schedule = NoiseSchedule::ve();
+        let scale = 1.0 / Objective::of(&schedule).mean_weight(&schedule);
+        let mut controlled = 0;
+        for row in 0..50 {
+            let t = f64::from(tables[1][row]);
+            let at = schedule.marginal(t);
+            let value = |table: usize, k: usize| f64::from(tables[table][2 * row + k]);
+            let lambda = scale * schedule.diffusion(t).powi(2);
+            let (mut got, mut want, mut size) = (value(3, 1), 0.0, 0.0);
+            for (k, (f1, f0)) in [(0.3, -0.7), (-1.2, 0.4)].into_iter().enumerate() {
+                let (y, target) = (value(0, k), value(2, k));
+                let (theta, noise) = at.reflect(y, target);
+                let score = |f: f64, y: f64| (f * at.cos - y * at.sin) / at.std;
+                got += value(3, 0) * (f1 - target).powi(2) - value(5, k) * f0;
+                let plain = lambda * (score(f1, y) + noise / at.std).powi(2);
+                want += plain;
+                size += plain + lambda * (noise / at.std).powi(2) + lambda / at.std.powi(2);
+                if at.std < 0.3 {
+                    want -= lambda * (2.0 * noise * score(f0, at.cos * theta) / at.std + (noise * noise - 1.0) / at.std.powi(2));
+                    controlled += 1;
+                }
+            }
+            // The tables' rounding, relative to the terms that cancel.
+            assert!((got - want).abs() < 2e-6 * size, "row {row}, σ {}: {got} instead of {want}", at.std);
+        }
+        assert!((20..100).contains(&controlled), "both cases occur");
     }
 }

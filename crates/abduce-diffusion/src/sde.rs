@@ -1,6 +1,7 @@
 //! The reverse stochastic equation, with optional Langevin correction.
 
 use crate::field::{Field, POINTS, Points, Wanted};
+use crate::ode::{SolveError, demand_finite};
 use abduce_data::Rng;
 use abduce_kernels::Threads;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,9 @@ impl Default for ReverseSde {
 
 /// Takes the rows of `state` (rows, d), scaled states y at the largest time, to the smallest, in place. `stream(row)` is the row's own
 /// noise.
+///
+/// # Errors
+/// [`SolveError::Rows`] where states stop being finite.
 pub fn solve<F: Field>(
     field: &F,
     threads: &Threads,
@@ -39,7 +43,7 @@ pub fn solve<F: Field>(
     observation_of: impl Fn(usize) -> usize + Sync,
     method: &ReverseSde,
     stream: impl Fn(usize) -> Rng + Sync,
-) {
+) -> Result<(), SolveError> {
     let d = field.features();
     let schedule = field.schedule();
     let grid = schedule.grid(method.steps);
@@ -78,4 +82,5 @@ pub fn solve<F: Field>(
             }
         }
     });
+    demand_finite(state, d)
 }

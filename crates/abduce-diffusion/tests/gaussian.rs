@@ -215,7 +215,7 @@ fn scores_of_independent_observations_compose() {
     for schedule in [NoiseSchedule::ve(), NoiseSchedule::vp()] {
         let field = Conjugate { schedule, x: x.clone(), noise: 1.0 };
         let prior = |theta: &[f64], out: &mut [f64]| out[0] = -theta[0];
-        let theta = sample_composed(&field, &Compute::with_threads(2).threads, 0..n, 1000, &prior, &Langevin::default(), Seed(3));
+        let theta = sample_composed(&field, &Compute::with_threads(2).threads, 0..n, 1000, &prior, &Langevin::default(), Seed(3)).unwrap();
         let precision = 1.0 + n as f64;
         let want = x.iter().sum::<f64>() / precision;
         let mean = theta.iter().sum::<f64>() / 1000.0;

@@ -1,7 +1,10 @@
 //! Networks and their training graphs against an f64 evaluation of their formulas, gradients by central differences.
 
 use abduce_data::{Rng, Seed};
-use abduce_diffusion::{Architecture, FieldEstimator, NetworkSpec, NoiseSchedule, Objective, TimeEmbedding};
+use abduce_diffusion::{
+    Architecture, FieldEstimator, Langevin, NetworkSpec, NoiseSchedule, Objective, ReverseSde, Sampler, SolveError, TimeEmbedding,
+    Tolerance,
+};
 use abduce_kernels::Simd;
 use abduce_kernels::transpose::features_from_rows;
 use abduce_nn::{Compute, EmbeddingSpec, Frame, Layout, Purpose};
@@ -194,6 +197,23 @@ fn scores_are_those_of_the_network() {
             }
         }
     }
+}
+
+/// Weights that are no numbers give errors, from every sampler, never draws.
+#[test]
+fn unusable_weights_are_reported() {
+    let estimator = estimator(specs()[0].clone());
+    let params = vec![f32::NAN; estimator.layout().len()];
+    let (compute, x) = (Compute::with_threads(1), [0.1, 0.2]);
+    let want = |rows: usize| Some(SolveError::Rows { failed: rows, rows, first: 0 });
+    for sampler in [Sampler::default(), Sampler::Sde(ReverseSde { steps: 3, ..ReverseSde::default() })] {
+        assert_eq!(estimator.sample(&compute, &params, &x, &[7], &sampler, Seed(1)).err(), want(7));
+    }
+    assert_eq!(estimator.log_prob(&compute, &params, &[0.0; 6], &x, |_| 0, Tolerance::default()).err(), want(2));
+    let (prior, method) = (|_: &[f64], out: &mut [f64]| out.fill(0.0), Langevin { levels: 2, steps: 1, step_size: 0.3 });
+    assert_eq!(estimator.sample_composed(&compute, &params, &x, 4, &prior, &method, Seed(1)).err(), want(4));
+    let nothing = estimator.sample_composed(&compute, &params, &[], 4, &prior, &method, Seed(1));
+    assert_eq!(nothing.err(), Some(SolveError::NoObservation));
 }
 
 #[test]
