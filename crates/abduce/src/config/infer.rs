@@ -217,7 +217,8 @@ pub(crate) fn fill_engine_defaults(file: &mut Value) {
     };
     let nets = model.entry("nets").or_insert_with(|| json!([{"model": net}]));
     if engine.wants() == NetSort::Field {
-        nets.as_array_mut().into_iter().flatten().for_each(|net| fill(net, json!({"hidden_features": 100, "hidden_layers": 5})));
+        let fields = nets.as_array_mut().into_iter().flatten().filter(|net| net["model"] == "mlp" || net["model"] == "ada_mlp");
+        fields.for_each(|net| fill(net, json!({"hidden_features": 100, "hidden_layers": 5})));
     }
 }
 
