@@ -200,7 +200,9 @@ pub struct ObservationMetrics {
     pub mahalanobis: f64,
     /// Its p-value.
     pub mahalanobis_p: f64,
-    /// Holm-adjusted for the three tests, all observations and the joint test.
+    /// p-value of the three together.
+    pub p: f64,
+    /// The same, adjusted for all observations by the method of Benjamini and Hochberg.
     pub adjusted_p: f64,
 }
 
@@ -211,6 +213,7 @@ impl From<&super::Misspecification> for MisspecificationMetrics {
             neighbour_p: check.neighbour_p,
             mahalanobis: check.mahalanobis,
             mahalanobis_p: check.mahalanobis_p,
+            p: check.p,
             adjusted_p,
         };
         Self {

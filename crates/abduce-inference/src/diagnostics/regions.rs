@@ -7,6 +7,7 @@
 //! **Exactness.** The mean is taken over the S draws and θ together, of which θ is any one with equal probability when q is exact. Bins and
 //! their edges are then functions of these sets alone, and given them the ranks in every bin are independent and uniform.
 
+use super::bands::binomial_interval;
 use super::inputs::MIN_PAIRS;
 use super::{DiagnosticsError, Pairs, Predictions, Rank, uniformity};
 use schemars::JsonSchema;
@@ -66,6 +67,33 @@ pub struct Region {
     /// Fraction of truths between the 2.5 % and 97.5 % posterior quantiles.
     pub coverage_95: f64,
 }
+
+impl Region {
+    /// Standard error of a fraction of this region's pairs.
+    pub fn fraction_error(&self, fraction: f64) -> f64 {
+        (fraction * (1.0 - fraction) / self.n_pairs as f64).sqrt()
+    }
+
+    /// Where the fraction inside an exact `level` interval lies with 95 % probability, from the binomial law.
+    pub fn expected_coverage(&self, level: f64) -> [f64; 2] {
+        let (lower, upper) = binomial_interval(self.n_pairs, level, 0.05);
+        [lower, upper].map(|count| count as f64 / self.n_pairs as f64)
+    }
+
+    /// Standard error of the mean z.
+    pub fn z_error(&self) -> f64 {
+        self.z_sd / (self.n_pairs as f64).sqrt()
+    }
+
+    /// Where the mean z of an exact posterior lies with 95 % probability: its z has mean 0 and variance 1.
+    pub fn expected_z(&self) -> [f64; 2] {
+        let reach = NORMAL_95 / (self.n_pairs as f64).sqrt();
+        [-reach, reach]
+    }
+}
+
+/// 95 % of a standard normal variable lie within ± this.
+const NORMAL_95: f64 = 1.959_964;
 
 /// Calibration of every parameter in bins of every parameter's posterior mean and of the chosen features.
 ///

@@ -90,6 +90,21 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
     adjusted
 }
 
+/// Benjamini and Hochberg's (1995) adjusted p-values: calling those at or below α keeps the expected share of false calls below α; where nothing is
+/// to be found, the probability of any call.
+pub fn benjamini_hochberg(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|&a, &b| p_values[b].total_cmp(&p_values[a]));
+    let mut adjusted = vec![0.0; p_values.len()];
+    let mut running: f64 = 1.0;
+    for (position, &index) in order.iter().enumerate() {
+        let rank = (p_values.len() - position) as f64;
+        running = running.min(p_values.len() as f64 / rank * p_values[index]);
+        adjusted[index] = running;
+    }
+    adjusted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,5 +162,15 @@ mod tests {
         for (found, expected) in adjusted.iter().zip([0.03, 0.06, 0.06, 0.02]) {
             assert!((found - expected).abs() < 1e-15, "{adjusted:?}");
         }
+    }
+
+    /// Sorted: 0.005·4/1, 0.01·4/2, 0.03·4/3, 0.04·4/4, each no more than the next.
+    #[test]
+    fn benjamini_hochberg_steps_up_and_stays_monotone() {
+        let adjusted = benjamini_hochberg(&[0.01, 0.04, 0.03, 0.005]);
+        for (found, expected) in adjusted.iter().zip([0.02, 0.04, 0.04, 0.02]) {
+            assert!((found - expected).abs() < 1e-15, "{adjusted:?}");
+        }
+        assert_eq!(benjamini_hochberg(&[0.3]), [0.3]);
     }
 }

@@ -66,11 +66,11 @@ const HIDDEN_PER_INPUT: usize = 10;
 /// Local classifier two-sample tests of all observations.
 ///
 /// A classifier learns to tell the pairs (θ_i, x_i) of the simulator from (s_i, x_i) with s_i ~ q(θ | x_i). Where q is exact it can't:
-/// p̂ = ½. The statistic of an observation is the mean of (p̂(s, x_o) - ½)² over draws s ~ q(θ | x_o) (Linhart et al., eq. 6).
+/// p̂ = ½. The statistic of an observation is the mean of (p̂(s, x_o) - ½)² over draws s ~ q(θ | x_o).
 ///
 /// **Null distribution.** θ_i and s_i are exchangeable given x_i if q(· | x) is exact for every x, so the labels are swapped *within* pairs, each
 /// with probability ½, and a classifier is trained anew: the p-value is exact for any number of pairs and any classifier. (Shuffling
-/// all labels, as the paper does, would not keep one of each class per x.) Scales are computed from both classes together. A small p at one x_o
+/// all labels would not keep one of each class per x.) Scales are computed from both classes together. A small p at one x_o
 /// therefore rejects an exact q; that the defect lies at x_o is what the size of the statistic says.
 ///
 /// Features beyond 64 are projected to 64 at random; non-finite ones count as the mean. One classifier serves all observations, so the cost is

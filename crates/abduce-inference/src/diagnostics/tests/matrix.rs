@@ -1,8 +1,9 @@
 //! The matrix defect × diagnostic: each diagnostic rejects exactly what it can see.
 
 use super::super::{
-    LocalC2stInputs, LocalC2stOptions, Metrics, Pairs, ParameterMetrics, PriorSpread, Severity, ValidationInputs, ValidationOptions,
-    data_averaged_c2st, findings, local_c2st, misspecification, predictive_check, validate,
+    DataAveragedMetrics, LocalC2stInputs, LocalC2stMetrics, LocalC2stOptions, Metrics, MisspecificationMetrics, Pairs, ParameterMetrics,
+    PriorSpread, Severity, ValidationInputs, ValidationOptions, data_averaged_c2st, findings, local_c2st, misspecification,
+    predictive_check, validate,
 };
 use super::{Claim, Defect, LinearGaussian, prior_draws};
 use abduce_data::Seed;
@@ -171,4 +172,41 @@ fn area_to_the_calibrated_curve_tells_wide_from_narrow() {
     assert!(area(Defect::Scaled(1.7)).atc > 5.0 * area(Defect::Scaled(1.7)).atc_sd);
     assert!(area(Defect::Scaled(0.6)).atc < -5.0 * area(Defect::Scaled(0.6)).atc_sd);
     assert!(area(Defect::None).atc.abs() < 3.0 * area(Defect::None).atc_sd);
+}
+
+/// Numbers that validation adds on request, each with a defect alone and without.
+#[test]
+fn findings_speak_of_the_observations_and_of_the_average() {
+    let plain = metrics_of(Defect::None);
+    let simulated = LinearGaussian::new(&NOISE, 2000, 0, Defect::None, Seed(26)).x;
+    let unlike = |observations: &[f64]| MisspecificationMetrics::from(&misspecification(&simulated, observations, 2, Seed(1)).unwrap());
+    let local = |p: f64| LocalC2stMetrics { observation: 3, statistic: 0.02, null_mean: 0.001, p, adjusted_p: p };
+    let averaged = |ks_p: f64| DataAveragedMetrics {
+        ks_p: vec![0.4, ks_p],
+        shift: vec![0.0, 0.3],
+        sd_ratio: vec![1.0, 0.8],
+        sliced_w2: 0.2,
+        sliced_w2_noise: 0.05,
+        c2st: None,
+    };
+    let [usual, strange] = [USUAL, UNLIKE_ANY].map(|x| Metrics { misspecification: Some(unlike(&x)), ..plain.clone() });
+    let two = Metrics { misspecification: Some(unlike(&[USUAL, UNLIKE_ANY].concat())), ..plain.clone() };
+    let fails = |p| Metrics { local_c2st: Some(vec![local(p), local(0.5)]), ..plain.clone() };
+    let average = |p| Metrics { data_averaged: Some(averaged(p)), ..plain.clone() };
+    for quiet in [plain.clone(), usual, fails(0.02), average(0.01)] {
+        assert!(findings(&quiet)[0].text.starts_with("calibrated:"), "{:#?}", findings(&quiet));
+    }
+    for (metrics, text) in [
+        (strange, "misspecified: the observation is unlike the simulations (adjusted p = "),
+        (two, "misspecified: observation 1 is unlike the simulations (adjusted p = "),
+        (fails(0.0099), "the posterior of observation 3 fails a local test (L-C2ST: p = 9.9e-3, statistic 2.00e-2 for 1.00e-3 by chance)"),
+        (
+            average(0.001),
+            "the posteriors of all test data don't average to the prior in theta_1 (p = 2.0e-3): shifted by +0.30 prior standard deviations, \
+             0.80 times as wide",
+        ),
+    ] {
+        let found = findings(&metrics);
+        assert!(found.len() == 1 && found[0].severity == Severity::Warning && found[0].text.starts_with(text), "{found:#?}");
+    }
 }
