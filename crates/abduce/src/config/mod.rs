@@ -40,7 +40,8 @@ pub use nets::{
 pub use paths::{POSTERIOR_FILE, PathRules, posterior_file_name};
 pub use pipeline::{CompareConfig, CompareScale, PipelineConfig, PredictConfig, ReportConfig, SampleConfig, SimulateConfig};
 pub use val::{
-    CoverageConfig, CoveragePlot, DrawsConfig, MetricConfig, PosteriorSamplesConfig, SampleMethod, SinglePosteriorConfig, ValConfig,
+    ConformalConfig, CoverageConfig, CoveragePlot, DataAveragedC2stConfig, DrawsConfig, LocalC2stConfig, MetricConfig,
+    PosteriorSamplesConfig, RegionsConfig, SampleMethod, SinglePosteriorConfig, ValConfig,
 };
 
 use crate::error::{ConfigError, Problem};

@@ -1,5 +1,6 @@
 //! Validation: is the posterior right on pairs that it has not seen?
 
+use super::calibrate::{self, CONFORMAL};
 use super::inputs::{Observation, dropped_rows, make_folder, write_array};
 use super::sample::sample;
 use super::train::prefix;
@@ -127,7 +128,8 @@ fn one(
     });
     let plots: Vec<CoveragePlot> = coverage.clone().flat_map(|c| c.plot_list.iter().copied()).collect();
     let draws = coverage.map(|c| c.draws.num_samples).max().unwrap_or(DEFAULT_DRAWS);
-    let validation = measure(session, test, posterior, pairs, draws)?;
+    let (validation, said) = measure(session, test, posterior, pairs, draws, &folder.join(format!("{net}{CONFORMAL}")))?;
+    tested.warnings.extend(said);
     write_plots(folder, &validation, &posterior.parameters, &PlotSelection::of(&stem, &plots))?;
     if plots.contains(&CoveragePlot::Logprob) {
         let values: Vec<f64> = validation.curves.log_prob.iter().map(|q| q.unwrap_or(f64::NEG_INFINITY)).collect();
@@ -135,7 +137,12 @@ fn one(
     }
     for metric in metrics.values() {
         match metric {
-            MetricConfig::PosteriorCoverage(_) => {}
+            // Done with the measurement.
+            MetricConfig::PosteriorCoverage(_)
+            | MetricConfig::Regions(_)
+            | MetricConfig::Conformal(_)
+            | MetricConfig::LocalC2st(_)
+            | MetricConfig::DataAveragedC2st(_) => {}
             MetricConfig::PosteriorSamples(config) => {
                 let draws = sample(session, posterior, &pairs.x, config.draws.num_samples, test.seed.derive("posterior_samples", 0))?;
                 write_array(&folder.join(format!("{stem}posterior_samples.npy")), &draws_first(&draws)?)?;
@@ -151,7 +158,14 @@ fn one(
     Ok(())
 }
 
-fn measure(session: &Session, test: &Test<'_>, posterior: &Posterior, pairs: &Pairs, draws: usize) -> Result<Validation, Error> {
+fn measure(
+    session: &Session,
+    test: &Test<'_>,
+    posterior: &Posterior,
+    pairs: &Pairs,
+    draws: usize,
+    conformal: &Path,
+) -> Result<(Validation, Vec<Warning>), Error> {
     let compute = &session.compute;
     let samples = sample(session, posterior, &pairs.x, draws, test.seed.derive("validate", 0))?;
     let log_prob_samples = posterior.log_prob(compute, samples.data(), pairs.x.data(), |row| row / draws)?;
@@ -169,11 +183,13 @@ fn measure(session: &Session, test: &Test<'_>, posterior: &Posterior, pairs: &Pa
         prior: PriorSpread::Draws(&prior_draws(prior, test.seed)),
         x: Some(x.data()),
     };
-    let options = ValidationOptions { required_gates: test.gates.clone(), ..ValidationOptions::default() };
+    let options =
+        ValidationOptions { required_gates: test.gates.clone(), regions: calibrate::regions(test.config), ..ValidationOptions::default() };
     let mut validation = diagnostics::validate(&inputs, test.seed, &options)?;
+    let said = calibrate::complete(session, test, posterior, &inputs, &mut validation.metrics, conformal)?;
     // Rows of the files that could not be used at all count as left out too.
     validation.metrics.n_excluded += test.source.nan_report().rows;
-    Ok(validation)
+    Ok((validation, said))
 }
 
 /// log p(θ) per row; a bound rounded to single precision counts as inside.
