@@ -19,11 +19,11 @@ pub const CONFORMAL: &str = "conformal.json";
 
 /// The regions that the validation file asks for; of several entries the last one.
 pub fn regions(config: &ValConfig) -> RegionOptions {
-    let asked = config.metrics.values().filter_map(|metric| match metric {
+    let mut asked = config.metrics.values().rev().filter_map(|metric| match metric {
         MetricConfig::Regions(regions) => Some(RegionOptions { bins: regions.bins, features: regions.features.clone() }),
         _ => None,
     });
-    asked.last().unwrap_or_default()
+    asked.next().unwrap_or_default()
 }
 
 /// Adds what the validation file asks for to `metrics`, and writes the corrected regions to `file`; gives what is worth saying.

@@ -93,9 +93,12 @@ pub(super) fn corrected(validation: &Validation, parameters: &[ParameterInfo]) -
     let Some(conformal) = &validation.metrics.conformal else { return Ok(None) };
     let text = format!(
         "Whatever is wrong with the posterior, its highest-density regions can be made to cover as often as they say: the credibility in the third \
-         column, learnt from {} held-out simulations, has the coverage in the first, on average over all data that the simulator gives, exactly up \
-         to 1/({} + 1). It is no promise for a particular observation, nor for one that is unlike the simulations.",
-        conformal.n_pairs, conformal.n_pairs
+         column, learnt from {} held-out simulations, has the coverage in the first, on average over all data that the simulator gives, up to \
+         1/{} + 1/{} for the finite numbers of simulations and draws. It is no promise for a particular observation, nor for one that is unlike \
+         the simulations.",
+        conformal.n_pairs,
+        conformal.n_pairs + 1,
+        validation.metrics.n_draws + 1
     );
     let row = |level: &abduce_inference::diagnostics::ConformalLevel| {
         vec![
