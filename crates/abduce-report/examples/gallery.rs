@@ -7,9 +7,9 @@ use std::{env, fs};
 
 use abduce_report::html::{Block, Cell, Gate, Report, Section, Severity, Status, Table, Verdict, Warning, Width};
 use abduce_report::{
-    Axis, Calibration, CalibrationBand, CalibrationCurve, CalibrationKind, Corner, CornerPosterior, CornerView, Dash, EcdfDifference,
-    Errors, Figure, FigureError, Layer, LogProbHistogram, NetHistory, Prediction, Predictions, RankHistogram, RankHistograms, Remark,
-    Shape, Theme, Tone, TrainingCurves, Xy,
+    Axis, Calibration, CalibrationBand, CalibrationCurve, CalibrationKind, Conformal, Corner, CornerPosterior, CornerView, Dash,
+    EcdfDifference, Errors, Figure, FigureError, Layer, LogProbHistogram, NetHistory, Prediction, Predictions, RankHistogram,
+    RankHistograms, RegionCalibration, RegionPanel, RegionSeries, Remark, Shape, Theme, Tone, TrainingCurves, Xy,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -226,6 +226,69 @@ fn calibration(kind: CalibrationKind) -> Result<Figure, FigureError> {
     Calibration { title: title.into(), kind, credibility, curves, bands, remarks }.figure()
 }
 
+fn conformal() -> Result<Figure, FigureError> {
+    let credibility: Vec<f64> = (0..=100).map(|i| f64::from(i) / 100.0).collect();
+    // A posterior of two parameters with 0.6 times the right width.
+    let (s2, mut draws) = (0.36, Draws(11));
+    let half = |c: f64| 0.06 * (4.0 * c * (1.0 - c)).sqrt();
+    Conformal {
+        title: "Corrected credible regions".into(),
+        stated: credibility.iter().map(|c| 1.0 - (1.0 - c).powf(s2)).collect(),
+        corrected: credibility.iter().map(|c| (c + 0.3 * half(*c) * draws.normal()).clamp(0.0, 1.0)).collect(),
+        correction: credibility.iter().map(|c| Some(1.0 - (1.0 - c).powf(1.0 / s2)).filter(|_| *c < 0.985)).collect(),
+        band: "95 % expected".into(),
+        lower: credibility.iter().map(|c| (c - half(*c)).max(0.0)).collect(),
+        upper: credibility.iter().map(|c| (c + half(*c)).min(1.0)).collect(),
+        remarks: vec![Remark::new("credibility for 68 %", 0.958), Remark::new("for 95 %", 0.9998)],
+        credibility,
+    }
+    .figure()
+}
+
+/// What is drawn by region.
+#[derive(Clone, Copy, PartialEq)]
+enum Quantity {
+    Coverage,
+    Bias,
+}
+
+fn regions(quantity: Quantity) -> Result<Figure, FigureError> {
+    let mut draws = Draws(12);
+    let edges = [13.2, 13.9, 14.2, 14.5, 14.8, 15.4];
+    let panels = [r"\log_{10} M_{500}", "z", r"\Omega_m", r"\sigma_8"]
+        .iter()
+        .enumerate()
+        .map(|(index, label)| {
+            let slope = if index == 0 { 0.25 } else { 0.0 };
+            let mut series = |name: &str, expected: f64, half: f64, slope: f64| RegionSeries {
+                name: name.into(),
+                value: (0..5).map(|bin| expected + slope * (f64::from(bin) - 2.0) + 0.5 * half * draws.normal()).collect(),
+                error: vec![0.5 * half; 5],
+                expected,
+                lower: vec![expected - half; 5],
+                upper: vec![(expected + half).min(if quantity == Quantity::Coverage { 1.0 } else { 9.0 }); 5],
+            };
+            let series = if quantity == Quantity::Coverage {
+                vec![series("68 % intervals", 0.68, 0.065, -0.2 * slope), series("95 % intervals", 0.95, 0.03, 0.0)]
+            } else {
+                vec![series("", 0.0, 0.14, slope)]
+            };
+            RegionPanel {
+                label: (*label).to_owned(),
+                variable: format!("posterior mean of {label}"),
+                bins: edges.windows(2).map(|pair| [pair[0], pair[1]]).collect(),
+                series,
+                remarks: vec![Remark::new("smallest adjusted p", if index == 0 { 2.1e-12 } else { 0.74 })],
+            }
+        })
+        .collect();
+    let (title, quantity) = match quantity {
+        Quantity::Coverage => ("Coverage by region", "fraction of true values inside"),
+        Quantity::Bias => ("Bias by region", "mean z"),
+    };
+    RegionCalibration { title: title.into(), quantity: quantity.into(), band: "95 % expected".into(), panels }.figure()
+}
+
 fn predictions() -> Result<Figure, FigureError> {
     let mut draws = Draws(7);
     let parameters = [(r"\Omega_m", 0.3, 0.05), (r"\sigma_8", 0.8, 0.08), (r"\log_{10} M_{500}", 14.5, 0.5)]
@@ -322,6 +385,9 @@ fn figures() -> Result<Vec<(&'static str, Figure)>, FigureError> {
         ("marginal", calibration(CalibrationKind::Marginal)?),
         ("hpd", calibration(CalibrationKind::HighestDensity)?),
         ("tarp", calibration(CalibrationKind::Tarp)?),
+        ("conformal", conformal()?),
+        ("region-coverage", regions(Quantity::Coverage)?),
+        ("region-bias", regions(Quantity::Bias)?),
         ("predictions", predictions()?),
         ("log-prob", log_prob()?),
         ("masses", masses()?),

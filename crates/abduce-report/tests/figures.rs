@@ -4,9 +4,9 @@
 
 use abduce_report::html::{Block, Cell, Gate, Report, Section, Severity, Status, Table, Verdict, Warning, Width};
 use abduce_report::{
-    Axis, Calibration, CalibrationBand, CalibrationCurve, CalibrationKind, Corner, CornerPosterior, CornerView, EcdfDifference, Errors,
-    Figure, FigureError, Layer, LogProbHistogram, NetHistory, Prediction, Predictions, RankHistogram, RankHistograms, Remark, Shape, Theme,
-    Tone, TrainingCurves, Xy,
+    Axis, Calibration, CalibrationBand, CalibrationCurve, CalibrationKind, Conformal, Corner, CornerPosterior, CornerView, EcdfDifference,
+    Errors, Figure, FigureError, Layer, LogProbHistogram, NetHistory, Prediction, Predictions, RankHistogram, RankHistograms,
+    RegionCalibration, RegionPanel, RegionSeries, Remark, Shape, Theme, Tone, TrainingCurves, Xy,
 };
 
 const HOSTILE: &str = "<script>alert('x')</script>&\"\u{1}\u{ffff}]]> $\\Omega_{<b>}$ `c`";
@@ -69,6 +69,33 @@ fn calibration(label: &str, kind: CalibrationKind, coverage: Vec<f64>) -> Calibr
     }
 }
 
+fn conformal(label: &str, corrected: Vec<f64>) -> Conformal {
+    Conformal {
+        title: label.into(),
+        credibility: vec![0.0, 0.5, 1.0],
+        stated: vec![0.0, 0.3, 1.0],
+        corrected,
+        correction: vec![Some(0.0), Some(0.7), None],
+        band: label.into(),
+        lower: vec![0.0, 0.4, 1.0],
+        upper: vec![0.0, 0.6, 1.0],
+        remarks: vec![Remark::new(label, 0.7)],
+    }
+}
+
+fn regions(label: &str, value: Vec<f64>) -> RegionCalibration {
+    let series =
+        RegionSeries { name: label.into(), value, error: vec![0.05; 2], expected: 0.68, lower: vec![0.6; 2], upper: vec![0.75; 2] };
+    let panel = RegionPanel {
+        label: label.into(),
+        variable: label.into(),
+        bins: vec![[0.0, 1.0], [1.5, 3.0]],
+        series: vec![series],
+        remarks: vec![],
+    };
+    RegionCalibration { title: label.into(), quantity: label.into(), band: label.into(), panels: vec![panel] }
+}
+
 fn predictions(label: &str, centre: Vec<f64>) -> Predictions {
     let (truth, error) = (vec![1.0, 2.0, 3.0], Errors::symmetric(vec![0.1; 3]));
     Predictions {
@@ -116,6 +143,8 @@ fn all(label: &str, corner_samples: Vec<f64>, three: Vec<f64>, two: Vec<f64>) ->
         ("marginal", calibration(label, CalibrationKind::Marginal, three.clone()).figure()),
         ("hpd", calibration(label, CalibrationKind::HighestDensity, three.clone()).figure()),
         ("tarp", calibration(label, CalibrationKind::Tarp, three.clone()).figure()),
+        ("conformal", conformal(label, three.clone()).figure()),
+        ("regions", regions(label, two.clone()).figure()),
         ("predictions", predictions(label, three.clone()).figure()),
         ("log_prob", log_prob(label, three).figure()),
         ("masses", masses(label, two.iter().map(|v| v * 1e14).collect()).figure()),

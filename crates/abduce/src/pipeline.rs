@@ -10,7 +10,7 @@ use crate::present::comparison::Comparison;
 use crate::present::run::{COMPARISON, METRICS, NOVELTIES, OBSERVATIONS, SAMPLES, SAMPLING, TRUTH, VALIDATION};
 use crate::session::{Session, warning};
 use crate::stages::draw::{Drawing, SamplingSummary, Wish, draw};
-use crate::stages::inputs::{self, PairFiles};
+use crate::stages::inputs::{self, Observation, PairFiles};
 use crate::stages::run::{self as bookkeeping, Existing, Stage, fingerprint, stage};
 use crate::stages::train::{Training, posterior_path, train};
 use crate::stages::validate::{Test, gates, validate};
@@ -227,10 +227,10 @@ impl<'a> Pipeline<'a> {
         let seed = config.seed.map_or_else(|| self.seed().derive("validation", 0), Seed);
         let folder = self.run.file(VALIDATION);
         let model = DataFile::of("posterior", &posterior_path(&self.run, &self.infer))?;
-        let depends = fingerprint(&json!([VERSION, config, model, pairs.hashes()?, seed, self.session.compute.simd.name()]))?;
+        let (observed, observation) = self.test_observation(posterior)?.unzip();
+        let depends = fingerprint(&json!([VERSION, config, model, pairs.hashes()?, observed, seed, self.session.compute.simd.name()]))?;
         let output = folder.join(if config.ensemble_mode { METRICS.to_string() } else { format!("net0_{METRICS}") });
         stage(self.session, &self.run, &Stage { name: "validate", fingerprint: &depends, outputs: std::slice::from_ref(&output) }, || {
-            let observation = config.data.as_ref().map(|data| inputs::observation(data, self.paths, posterior)).transpose()?.flatten();
             let source = pairs.open()?;
             let test = Test { posterior, source: &source, config, observation, gates: config.gates.clone(), seed };
             Ok(validate(self.session, &test, &folder)?.warnings)
@@ -242,6 +242,26 @@ impl<'a> Pipeline<'a> {
             (0..posterior.members.len()).map(read).collect::<Result<_, _>>()?
         };
         Ok(judge(self.session, &metrics, &config.gates))
+    }
+
+    /// The observation of the test data, or else the one that is sampled for, with the hash of its file.
+    fn test_observation(&self, posterior: &Posterior) -> Result<Option<(DataFile, Observation)>, Error> {
+        let data = self.config.validate.data.as_ref().filter(|data| data.xobs_file.is_some());
+        let (file, truth) = match (data, &self.config.sample) {
+            (Some(data), _) => {
+                let path = |name: &Option<PathBuf>| name.as_ref().map(|name| self.paths.input(&data.file(name)));
+                (path(&data.xobs_file), path(&data.thetafid_file))
+            }
+            (None, Some(config)) => {
+                let (x, truth) = observation_files(&self.config, config, self.paths)?;
+                (Some(x), truth)
+            }
+            (None, None) => (None, None),
+        };
+        let Some(file) = file else { return Ok(None) };
+        let truth = truth.map(|truth| inputs::parameters(&truth, posterior)).transpose()?;
+        let first = |theta: Array| theta.row(0).iter().copied().map(f64::from).collect();
+        Ok(Some((DataFile::of("x_obs", &file)?, (inputs::observations(&file, posterior)?, truth.map(first)))))
     }
 
     fn report(&self) -> Result<PathBuf, Error> {

@@ -3,6 +3,7 @@
 mod program;
 
 use abduce_data::npy;
+use abduce_inference::diagnostics::{ConformalCalibration, ConformalScore};
 use program::{Workplace, assert_same_bytes};
 use std::time::Duration;
 
@@ -105,6 +106,48 @@ metrics:
     for name in ["net0_metrics.json", "net1_metrics.json", "demo_net0_a_true_logprobs.npy"] {
         assert!(place.path(&format!("each/{name}")).exists(), "{name}");
     }
+}
+
+#[test]
+fn regions_corrections_and_observations() {
+    let place = Workplace::simulated();
+    place.ok(&["train", "infer.yaml", "--data", "data.yaml", "-o", "run", "--quiet"]);
+    place.save("sims/x_obs.npy", &[2, 2], |i| if i < 2 { 0.1 } else { 50.0 });
+    place.write("observed.yaml", "{in_dir: sims, theta_file: theta.npy, x_file: x.npy, xobs_file: x_obs.npy}");
+    place.write(
+        "val.yaml",
+        "
+metrics:
+  cover: {posterior_coverage: {num_samples: 100, plot_list: [coverage]}}
+  bins: {regions: {bins: 3, features: [1]}}
+  exact: {conformal: {score: log_density}}
+  here: {local_c2st: {permutations: 3, num_samples: 50, n_observations: 1}}
+  average: {data_averaged_c2st: {}}
+",
+    );
+    let validate = ["validate", "run", "--metrics", "val.yaml", "--data", "observed.yaml", "--seed", "2", "-o"];
+    let with = |more: &[&'static str]| validate.iter().copied().chain(more.iter().copied()).collect::<Vec<_>>();
+    let ended = place.run(&with(&["v"]));
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("misspecified: observation 1 is unlike the simulations"), "{}", ended.stderr);
+    let metrics: serde_json::Value = serde_json::from_slice(&place.read("v/metrics.json")).unwrap();
+    // Two parameters in three bins of two posterior means and one feature.
+    assert_eq!(metrics["regions"]["n_tests"], 18);
+    assert_eq!(metrics["local_c2st"].as_array().unwrap().len(), 1);
+    assert_eq!(metrics["misspecification"]["observations"].as_array().unwrap().len(), 2);
+    assert!(metrics["data_averaged"]["c2st"].is_number() && metrics["conformal"]["levels"][4]["stated"] == 0.99);
+    let saved: ConformalCalibration = serde_json::from_slice(&place.read("v/conformal.json")).unwrap();
+    assert_eq!((saved.pairs(), saved.draws(), saved.score()), (500, 100, ConformalScore::LogDensity));
+    for name in ["a_plot_region_coverage.svg", "a_plot_region_bias.png", "a_plot_conformal.svg"] {
+        assert!(place.path(&format!("v/{name}")).exists(), "{name}");
+    }
+    // The same for any number of threads.
+    place.ok(&with(&["w", "--threads", "1", "--quiet"]));
+    assert_same_bytes(&place.path("v"), &place.path("w"));
+
+    place.fails(1, &with(&["e", "--set", "metrics.bins.regions.features=[2]"]), &["features = 2, expected indices of features of x"]);
+    let unobserved = ["validate", "run", "--metrics", "val.yaml", "--data", "data.yaml", "-o", "e"];
+    place.fails(1, &unobserved, &["`local_c2st` tests an observation, and there is none"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use abduce::config::*;
 use abduce::error::{ConfigError, ReportStyle, render};
 use abduce_data::ParameterInfo;
-use abduce_inference::diagnostics::Gate;
+use abduce_inference::diagnostics::{ConformalScore, Gate};
 use abduce_inference::prior::{Bounds, LocationScale, PriorSpec, TruncatedLocationScale};
 use abduce_inference::simulator::named;
 use std::path::PathBuf;
@@ -166,6 +166,18 @@ fn val_file() {
         })
     );
     assert_eq!(loaded.notices.len(), 0, "{:?}", messages(&loaded));
+}
+
+#[test]
+fn metrics_of_our_own() {
+    let text = "metrics: {a: {regions: {bins: 4, features: [0, 7]}}, b: {conformal: {score: log_density}}, c: {local_c2st: {}}, \
+                d: {data_averaged_c2st: {}}, e: {conformal: {}}}";
+    let metrics = parse::<ValConfig>("val", text, &[]).unwrap().config.metrics;
+    assert_eq!(metrics["a"], MetricConfig::Regions(RegionsConfig { bins: 4, features: vec![0, 7] }));
+    assert_eq!(metrics["b"], MetricConfig::Conformal(ConformalConfig { score: ConformalScore::LogDensity }));
+    assert_eq!(metrics["c"], MetricConfig::LocalC2st(LocalC2stConfig { permutations: 100, num_samples: 1000, n_observations: 10 }));
+    assert_eq!(metrics["d"], MetricConfig::DataAveragedC2st(DataAveragedC2stConfig {}));
+    assert_eq!(metrics["e"], ValConfig::default().metrics["conformal"]);
 }
 
 #[test]

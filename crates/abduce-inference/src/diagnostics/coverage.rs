@@ -1,7 +1,7 @@
 //! Highest-density coverage, and the numbers that any coverage curve is summarised by.
 
 use super::{Pairs, Rank, bands, uniformity};
-use abduce_data::Seed;
+use abduce_data::{Rng, Seed};
 
 /// Steps of the fixed credibility grid α = 0, 0.01, …, 1 that all coverage curves share.
 pub const ALPHA_STEPS: usize = 100;
@@ -51,14 +51,17 @@ pub(super) fn area_to_calibrated(ecp: &[f64]) -> f64 {
 /// `None` without the draws' log-probabilities. As the ranks, it passes the prior used as posterior.
 pub fn highest_density_coverage(pairs: &Pairs<'_>, seed: Seed) -> Option<Coverage> {
     let level = |i: usize| {
-        let truth = pairs.log_prob_theta(i);
-        let draws = pairs.log_prob_samples(i)?;
-        let denser = draws.iter().filter(|&&l| l > truth).count();
-        let ties = draws.iter().filter(|&&l| l == truth).count();
         let mut rng = seed.stream("diagnostics.hpd", pairs.row(i) as u64);
-        Some(Rank::randomised(denser, ties, draws.len(), &mut rng).pit)
+        Some(highest_density_rank(pairs.log_prob_theta(i), pairs.log_prob_samples(i)?, &mut rng).pit)
     };
     (0..pairs.len()).map(level).collect::<Option<Vec<_>>>().map(Coverage::from_levels)
+}
+
+/// Rank of a θ among draws by density, densest first; its transform is the credibility of the smallest highest-density set that holds θ.
+pub(super) fn highest_density_rank(log_prob_theta: f64, log_prob_draws: &[f64], rng: &mut Rng) -> Rank {
+    let denser = log_prob_draws.iter().filter(|&&l| l > log_prob_theta).count();
+    let ties = log_prob_draws.iter().filter(|&&l| l == log_prob_theta).count();
+    Rank::randomised(denser, ties, log_prob_draws.len(), rng)
 }
 
 #[cfg(test)]

@@ -87,6 +87,22 @@ pub enum DiagnosticsError {
         /// The dimension, counted from 0.
         dimension: usize,
     },
+    /// A saved file of another version.
+    #[error("version {found} of the file isn't known to this program, which knows version {known}")]
+    Version {
+        /// Version of the file.
+        found: u32,
+        /// The version that can be read.
+        known: u32,
+    },
+    /// An array that must ascend doesn't.
+    #[error("{array} must ascend, and row {row} is below the one before it")]
+    Unsorted {
+        /// Which array.
+        array: &'static str,
+        /// The first row that is too small.
+        row: usize,
+    },
     /// No gate has this name.
     #[error("unknown gate `{name}`; known: coverage, log_prob_beats_prior, contraction")]
     UnknownGate {

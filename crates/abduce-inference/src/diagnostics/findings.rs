@@ -2,6 +2,7 @@
 
 use super::gates::{COVERAGE_MIN_PAIRS, LOG_PROB_SIGMAS, MIN_CONTRACTION, SIGNIFICANCE};
 use super::metrics::{Metrics, ParameterMetrics};
+use super::regions::RegionVariable;
 use super::uniformity::holm;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub fn findings(metrics: &Metrics) -> Vec<Warning> {
     trust(metrics, &mut found);
     information(metrics, &mut found);
     calibration(metrics, &mut found);
+    regional(metrics, &mut found);
+    averaged(metrics, &mut found);
+    observations(metrics, &mut found);
     if found.iter().all(|w| w.severity == Severity::Info) {
         found.push(Warning {
             severity: Severity::Info,
@@ -111,10 +115,14 @@ fn information(metrics: &Metrics, found: &mut Vec<Warning>) {
     }
 }
 
+/// p-value of each parameter's ranks: twice the smaller of KS and χ², Holm-adjusted over the parameters.
+fn adjusted_rank_p(metrics: &Metrics) -> Vec<f64> {
+    holm(&metrics.parameters.iter().map(|p| (2.0 * p.sbc_ks_p.min(p.sbc_chi2_p)).min(1.0)).collect::<Vec<_>>())
+}
+
 /// Whether stated and true uncertainties agree.
 fn calibration(metrics: &Metrics, found: &mut Vec<Warning>) {
-    let either_rank_test: Vec<f64> = metrics.parameters.iter().map(|p| (2.0 * p.sbc_ks_p.min(p.sbc_chi2_p)).min(1.0)).collect();
-    for (p, adjusted) in metrics.parameters.iter().zip(holm(&either_rank_test)) {
+    for (p, adjusted) in metrics.parameters.iter().zip(adjusted_rank_p(metrics)) {
         if adjusted <= SIGNIFICANCE {
             directions(p, adjusted, metrics.n_pairs, found);
         }
@@ -147,6 +155,123 @@ fn calibration(metrics: &Metrics, found: &mut Vec<Warning>) {
             text: format!("credible sets don't cover as they say: off by up to {:.2} (p = {:.1e})", hpd.max_abs_error, hpd.ks_p),
             hint: "don't read the 68 % and 95 % contours at face value".into(),
         });
+    }
+}
+
+/// Parameters that pass on average and fail in a region.
+fn regional(metrics: &Metrics, found: &mut Vec<Warning>) {
+    let Some(regions) = &metrics.regions else { return };
+    let on_average = adjusted_rank_p(metrics);
+    for (j, parameter) in metrics.parameters.iter().enumerate().filter(|(j, _)| on_average[*j] > SIGNIFICANCE) {
+        let of_parameter = || regions.rejected.iter().filter(|region| region.parameter == j);
+        let Some(worst) = of_parameter().next() else { continue };
+        let n = worst.n_pairs as f64;
+        let (shift, width) = (worst.z_mean * n.sqrt() / worst.z_sd, (worst.z_sd - 1.0) * (2.0 * n).sqrt());
+        let how = match (shift.abs() > DIRECTION_SIGMAS, width.abs() > DIRECTION_SIGMAS) {
+            (true, _) => {
+                let side = if worst.z_mean > 0.0 { "low" } else { "high" };
+                format!("too {side} by {:.2} of its standard deviations", worst.z_mean.abs())
+            }
+            (false, true) => format!("with errors {:.2} times the stated ones", worst.z_sd),
+            (false, false) => "of the wrong shape".into(),
+        };
+        let variable = match worst.variable {
+            RegionVariable::PosteriorMean(k) => {
+                metrics.parameters.get(k).map_or_else(|| "the posterior mean".into(), |p| format!("the posterior mean of {}", p.name))
+            }
+            RegionVariable::Feature(f) => format!("feature {f} of the data"),
+        };
+        let others = match of_parameter().count() {
+            1 => String::new(),
+            count => format!(", the worst of {count} regions"),
+        };
+        found.push(Warning {
+            severity: Severity::Warning,
+            text: format!(
+                "calibrated on average only in {}: where {variable} is {} to {} the posterior is {how} (adjusted p = {:.1e}{others})",
+                parameter.name,
+                compact(worst.low),
+                compact(worst.high),
+                worst.holm_p
+            ),
+            hint: "errors of different regions cancel in the average: train longer, use a larger network, or simulate more in that region"
+                .into(),
+        });
+    }
+}
+
+/// Three significant digits, without an exponent where the number is of ordinary size.
+fn compact(value: f64) -> String {
+    if value != 0.0 && !(1e-3..1e5).contains(&value.abs()) {
+        return format!("{value:.2e}");
+    }
+    let decade = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
+    format!("{value:.*}", (2.0 - decade).clamp(0.0, 5.0) as usize)
+}
+
+/// The prior that the posteriors average to.
+fn averaged(metrics: &Metrics, found: &mut Vec<Warning>) {
+    let Some(averaged) = &metrics.data_averaged else { return };
+    for ((p, adjusted), j) in metrics.parameters.iter().zip(holm(&averaged.ks_p)).zip(0..) {
+        if adjusted <= SIGNIFICANCE {
+            let (shift, ratio) = (averaged.shift.get(j).copied().unwrap_or(0.0), averaged.sd_ratio.get(j).copied().unwrap_or(1.0));
+            found.push(Warning {
+                severity: Severity::Warning,
+                text: format!(
+                    "the posteriors of all test data don't average to the prior in {} (p = {adjusted:.1e}): shifted by {shift:+.2} prior \
+                     standard deviations, {ratio:.2} times as wide",
+                    p.name
+                ),
+                hint: "either the posterior is off, or the test parameters were not drawn from the prior that it was trained with".into(),
+            });
+        }
+    }
+}
+
+/// What holds for the observations at hand.
+fn observations(metrics: &Metrics, found: &mut Vec<Warning>) {
+    if let Some(checks) = &metrics.misspecification {
+        let strange: Vec<usize> = (0..checks.observations.len()).filter(|&o| checks.observations[o].adjusted_p <= SIGNIFICANCE).collect();
+        let hint = "the posterior extrapolates there, and nothing tested on simulations speaks for it: look for an effect that the simulator lacks";
+        if let Some((&first, many)) = strange.split_first().map(|(first, _)| (first, strange.len())) {
+            let check = &checks.observations[first];
+            let which = match (checks.observations.len(), many) {
+                (1, _) => "the observation is".to_string(),
+                (_, 1) => format!("observation {first} is"),
+                (all, _) => format!("{many} of {all} observations are"),
+            };
+            let of = if many > 1 { format!(", of observation {first}") } else { String::new() };
+            found.push(Warning {
+                severity: Severity::Warning,
+                text: format!(
+                    "misspecified: {which} unlike the simulations (adjusted p = {:.1e}, {:.1} Mahalanobis distances out{of})",
+                    check.adjusted_p, check.mahalanobis
+                ),
+                hint: hint.into(),
+            });
+        } else if let Some(p) = checks.joint_p.filter(|&p| p <= SIGNIFICANCE) {
+            found.push(Warning {
+                severity: Severity::Warning,
+                text: format!(
+                    "misspecified: the observations taken together are unlike the simulations (p = {p:.1e}), though none of them alone is"
+                ),
+                hint: hint.into(),
+            });
+        }
+    }
+    if let Some(tests) = &metrics.local_c2st {
+        for test in tests.iter().filter(|test| test.adjusted_p <= SIGNIFICANCE) {
+            let which = if tests.len() == 1 { "the observation".to_string() } else { format!("observation {}", test.observation) };
+            found.push(Warning {
+                severity: Severity::Warning,
+                text: format!(
+                    "the posterior of {which} fails a local test (L-C2ST: p = {:.1e}, statistic {:.2e} for {:.2e} by chance)",
+                    test.adjusted_p, test.statistic, test.null_mean
+                ),
+                hint: "a classifier tells its draws from parameters that give such data: train longer, or use a more flexible density"
+                    .into(),
+            });
+        }
     }
 }
 

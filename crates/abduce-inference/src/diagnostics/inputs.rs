@@ -167,6 +167,14 @@ impl<'a> Pairs<'a> {
         (features > 0).then(|| &x[self.kept[i] * features..][..features])
     }
 
+    /// Draws of the prior (m, d); `None` where the variance was given instead.
+    pub fn prior_draws(&self) -> Option<&'a [f64]> {
+        match self.inputs.prior {
+            PriorSpread::Draws(draws) => Some(draws),
+            PriorSpread::Variance(_) => None,
+        }
+    }
+
     /// Variance of the prior per parameter (d); sample variance (m - 1) where draws were given.
     pub fn prior_variance(&self) -> Result<Vec<f64>, DiagnosticsError> {
         let d = self.parameters();
@@ -208,7 +216,8 @@ fn defect(inputs: &ValidationInputs<'_>, pair: usize, d: usize, draws: usize) ->
     }
 }
 
-fn rows(array: &'static str, length: usize, width: usize) -> Result<usize, DiagnosticsError> {
+/// Number of rows of `width` values, at least one.
+pub(super) fn rows(array: &'static str, length: usize, width: usize) -> Result<usize, DiagnosticsError> {
     if width == 0 || length == 0 || !length.is_multiple_of(width) {
         return Err(DiagnosticsError::Length { array, found: length, expected: format!("a positive multiple of {width}") });
     }

@@ -83,7 +83,7 @@ pub(super) fn points(array: &'static str, values: &[f64], d: usize) -> Result<us
 }
 
 /// Median distance between [`MEDIAN_POINTS`] random points; `None` when it's zero.
-fn median_distance(pooled: &[f64], d: usize, seed: Seed) -> Option<f64> {
+pub(super) fn median_distance(pooled: &[f64], d: usize, seed: Seed) -> Option<f64> {
     let mut order: Vec<usize> = (0..pooled.len() / d).collect();
     seed.stream("diagnostics.mmd.median", 0).shuffle(&mut order);
     order.truncate(MEDIAN_POINTS);

@@ -8,7 +8,13 @@
 //! | ranks, P-P coverage, highest-density coverage, TARP with random references | yes | **no**: the prior is calibrated |
 //! | TARP with references predicted from x | yes | yes |
 //! | log-probability against the prior's, contraction, R² | hardly | yes |
-//! | C2ST, MMD against reference draws | yes | yes |
+//! | C2ST, MMD, sliced Wasserstein distance against reference draws | yes | yes |
+//! | data-averaged posterior | partly | **no** |
+//! | ranks by region | yes, and biases that cancel on average | **no** |
+//! | L-C2ST | yes, for one observation | yes |
+//!
+//! None of these sees an observation that is unlike any simulation; [`misspecification`] does, and [`predictive_check`] where the posterior can't
+//! explain it. [`ConformalCalibration`] doesn't test but repairs: highest-density regions that cover what they say.
 //!
 //! TARP sees shifts weakly: references lie on all sides, so a shift of half a standard deviation takes thousands of pairs, which the ranks see
 //! with a hundred.
@@ -46,32 +52,49 @@
 //! # Ok::<(), diagnostics::DiagnosticsError>(())
 //! ```
 
+mod averaged;
 pub mod bands;
 mod c2st;
+mod conformal;
 pub mod coverage;
+mod ellipsoid;
 mod error;
+mod features;
 mod findings;
 mod gates;
 mod inputs;
 mod metrics;
+mod misspecification;
 mod mmd;
 mod predictions;
+mod predictive;
 mod ranks;
 pub mod references;
+mod regions;
 pub mod tarp;
 pub mod uniformity;
 mod validate;
+mod wasserstein;
 
 #[cfg(test)]
 mod tests;
 
-pub use c2st::{C2st, c2st};
+pub use averaged::{AveragedParameter, DataAveraged, data_averaged_c2st, data_averaged_posterior};
+pub use c2st::{C2st, LocalC2st, LocalC2stInputs, LocalC2stOptions, c2st, local_c2st};
+pub use conformal::{CONFORMAL_VERSION, ConformalCalibration, ConformalCurves, ConformalRegion, ConformalScore};
 pub use error::DiagnosticsError;
 pub use findings::{Severity, Warning, findings};
 pub use gates::{COVERAGE_MIN_PAIRS, Gate};
 pub use inputs::{MIN_PAIRS, Pairs, PriorSpread, ValidationInputs};
-pub use metrics::{GateMetrics, HpdMetrics, LogProbMetrics, METRICS_VERSION, Metrics, ParameterMetrics, TarpMetrics};
+pub use metrics::{
+    ConformalLevel, ConformalMetrics, DataAveragedMetrics, GateMetrics, HpdMetrics, LocalC2stMetrics, LogProbMetrics, METRICS_VERSION,
+    Metrics, MisspecificationMetrics, ObservationMetrics, ParameterMetrics, RegionMetrics, TarpMetrics,
+};
+pub use misspecification::{MIN_REFERENCE, Misspecification, ObservationCheck, misspecification};
 pub use mmd::{Mmd, mmd2};
 pub use predictions::{Predictions, predictions};
+pub use predictive::{FeatureCheck, PredictiveCheck, predictive_check};
 pub use ranks::{Rank, RankHistogram, rank_histogram, sbc_ranks};
+pub use regions::{Region, RegionOptions, RegionVariable, regions};
 pub use validate::{Curves, ParameterCurves, Validation, ValidationOptions, validate};
+pub use wasserstein::{SlicedWasserstein, sliced_wasserstein2};

@@ -11,11 +11,10 @@
 //! the predictor.
 
 use super::Pairs;
+use super::features::FeatureScale;
 use super::tarp::{ThetaBox, random_references};
 use abduce_data::Seed;
 
-/// Features beyond this number are projected to it at random: distances and linear forms survive (Johnson and Lindenstrauss 1984).
-const MAX_FEATURES: usize = 64;
 /// Pairs that the nearest neighbour is sought among, the latest ones: bounds the cost at n · 1000 · 64.
 const MAX_NEIGHBOURS: usize = 1000;
 /// The first references stay random: a prediction from fewer pairs says nothing.
@@ -64,37 +63,11 @@ pub fn x_dependent_references(pairs: &Pairs<'_>, seed: Seed) -> Option<Vec<f64>>
     Some(references)
 }
 
-/// Features (n, F') with mean 0 and variance 1, constant ones dropped, at most [`MAX_FEATURES`] of them. They are functions of x alone.
+/// Features (n, F') of the usable pairs, standardised. They are functions of x alone.
 fn standardised_features(pairs: &Pairs<'_>, seed: Seed) -> Option<Vec<f64>> {
-    let n = pairs.len();
-    let raw = pairs.x(0)?.len();
-    let value = |i: usize, f: usize| pairs.x(i).map_or(f64::NAN, |x| x[f]);
-    let mut scales = Vec::with_capacity(raw);
-    for f in 0..raw {
-        let finite = (0..n).map(|i| value(i, f)).filter(|v| v.is_finite());
-        let (mean, variance) = super::predictions::mean_and_variance(finite);
-        if variance.is_finite() && variance > 0.0 {
-            scales.push((f, mean, variance.sqrt()));
-        }
-    }
-    let row = |i: usize| -> Vec<f64> {
-        let standard = |&(f, mean, sd): &(usize, f64, f64)| {
-            let v = value(i, f);
-            if v.is_finite() { (v - mean) / sd } else { 0.0 }
-        };
-        scales.iter().map(standard).collect()
-    };
-    if scales.len() <= MAX_FEATURES {
-        return Some((0..n).flat_map(row).collect());
-    }
-    let mut rng = seed.stream("diagnostics.tarp.projection", 0);
-    let norm = 1.0 / (scales.len() as f64).sqrt();
-    let projection: Vec<f64> = (0..MAX_FEATURES * scales.len()).map(|_| norm * rng.normal()).collect();
-    let project = |i: usize| -> Vec<f64> {
-        let x = row(i);
-        projection.chunks_exact(x.len()).map(|p| p.iter().zip(&x).map(|(a, b)| a * b).sum()).collect()
-    };
-    Some((0..n).flat_map(project).collect())
+    let rows = (0..pairs.len()).map(|i| pairs.x(i)).collect::<Option<Vec<_>>>()?;
+    let scale = FeatureScale::fit(&rows, seed);
+    Some(rows.iter().flat_map(|row| scale.transform(row)).collect())
 }
 
 fn squared_distance(a: &[f64], b: &[f64]) -> f64 {

@@ -1,11 +1,18 @@
 //! All diagnostics of one posterior on one test set.
 
+use super::averaged::{AveragedParameter, DataAveraged, data_averaged_posterior};
 use super::bands::{EcdfBand, ecdf, simultaneous_ecdf_bands};
+use super::conformal::ConformalCurves;
 use super::coverage::{ALPHA_STEPS, Coverage, alpha, highest_density_coverage};
-use super::metrics::{HpdMetrics, LogProbMetrics, METRICS_VERSION, Metrics, ParameterMetrics, TarpMetrics};
+use super::gates::SIGNIFICANCE;
+use super::metrics::{
+    ConformalLevel, ConformalMetrics, DataAveragedMetrics, HpdMetrics, LogProbMetrics, METRICS_VERSION, Metrics, ParameterMetrics,
+    RegionMetrics, TarpMetrics,
+};
 use super::predictions::{Predictions, mean_and_sem, mean_and_variance, predictions};
 use super::ranks::{Rank, RankHistogram, rank_histogram, sbc_ranks};
 use super::references::x_dependent_references;
+use super::regions::{Region, RegionOptions, regions};
 use super::tarp::{Tarp, TarpMetric, random_references, tarp};
 use super::{DiagnosticsError, Gate, Pairs, ValidationInputs, gates, uniformity};
 use abduce_data::Seed;
@@ -21,13 +28,21 @@ pub struct ValidationOptions {
     pub tarp_metric: TarpMetric,
     /// Bootstrap resamples of the TARP bands, at least 2.
     pub bootstrap_resamples: usize,
+    /// Bins of the calibration by region.
+    pub regions: RegionOptions,
     /// Gates whose evaluation must be possible; the others are evaluated where they can be.
     pub required_gates: Vec<Gate>,
 }
 
 impl Default for ValidationOptions {
     fn default() -> Self {
-        Self { max_excluded_fraction: 0.05, tarp_metric: TarpMetric::UnitBox, bootstrap_resamples: 500, required_gates: Vec::new() }
+        Self {
+            max_excluded_fraction: 0.05,
+            tarp_metric: TarpMetric::UnitBox,
+            bootstrap_resamples: 500,
+            regions: RegionOptions::default(),
+            required_gates: Vec::new(),
+        }
     }
 }
 
@@ -57,6 +72,12 @@ pub struct Curves {
     pub tarp: Tarp,
     /// TARP with references predicted from x, where features were given.
     pub tarp_x: Option<Tarp>,
+    /// Calibration of every parameter in every region; empty for fewer than 100 pairs.
+    #[serde(default)]
+    pub regions: Vec<Region>,
+    /// Conformal recalibration, where the draws' log-probabilities were given.
+    #[serde(default)]
+    pub conformal: Option<ConformalCurves>,
     /// log q(θ_i | x_i) of each pair (n); `None`, in JSON null, for density zero (-∞).
     pub log_prob: Vec<Option<f64>>,
     /// log p(θ_i) of each pair (n).
@@ -97,6 +118,11 @@ pub fn validate(inputs: &ValidationInputs<'_>, seed: Seed, options: &ValidationO
         tarp_x: curves.tarp_x.as_ref().map(tarp_metrics),
         hpd: curves.hpd.as_ref().map(|c| HpdMetrics { max_abs_error: c.max_abs_error, mean_abs_error: c.mean_abs_error, ks_p: c.ks_p }),
         log_prob: log_prob_metrics(&curves.log_prob, &curves.prior_log_prob),
+        regions: region_metrics(&curves.regions),
+        data_averaged: data_averaged_posterior(&pairs, seed)?.map(data_averaged_metrics),
+        conformal: curves.conformal.as_ref().zip(curves.hpd.as_ref()).map(|(curves, hpd)| conformal_metrics(curves, hpd)),
+        local_c2st: None,
+        misspecification: None,
         gates: BTreeMap::new(),
     };
     metrics.gates = gates::evaluate_all(&metrics, &options.required_gates)?;
@@ -104,6 +130,9 @@ pub fn validate(inputs: &ValidationInputs<'_>, seed: Seed, options: &ValidationO
 }
 
 fn curves(pairs: &Pairs<'_>, seed: Seed, options: &ValidationOptions) -> Result<Curves, DiagnosticsError> {
+    let (ranks, predictions) = (sbc_ranks(pairs, seed), predictions(pairs)?);
+    let regions = regions(pairs, &ranks, &predictions, &options.regions)?;
+    let hpd = highest_density_coverage(pairs, seed);
     let parameter = |(j, (ranks, predictions)): (usize, (Vec<Rank>, Predictions))| {
         let pit: Vec<f64> = ranks.iter().map(|r| r.pit).collect();
         ParameterCurves {
@@ -121,8 +150,10 @@ fn curves(pairs: &Pairs<'_>, seed: Seed, options: &ValidationOptions) -> Result<
         rows: (0..pairs.len()).map(|i| pairs.row(i)).collect(),
         alpha: (0..=ALPHA_STEPS).map(alpha).collect(),
         bands: simultaneous_ecdf_bands(pairs.len(), ALPHA_STEPS, &[0.68, 0.90, 0.95]),
-        parameters: sbc_ranks(pairs, seed).into_iter().zip(predictions(pairs)?).enumerate().map(parameter).collect(),
-        hpd: highest_density_coverage(pairs, seed),
+        parameters: ranks.into_iter().zip(predictions).enumerate().map(parameter).collect(),
+        regions,
+        conformal: hpd.as_ref().map(|hpd| ConformalCurves::of_levels(&hpd.levels, pairs.draws())),
+        hpd,
         tarp: test(&random_references(pairs, seed), "diagnostics.tarp"),
         tarp_x: x_dependent_references(pairs, seed).map(|references| test(&references, "diagnostics.tarp_x")),
         log_prob: (0..pairs.len()).map(|i| Some(pairs.log_prob_theta(i)).filter(|q| q.is_finite())).collect(),
@@ -149,6 +180,38 @@ fn parameter_metrics(curves: &ParameterCurves) -> ParameterMetrics {
 
 fn tarp_metrics(tarp: &Tarp) -> TarpMetrics {
     TarpMetrics { atc: tarp.coverage.atc, atc_sd: tarp.atc_sd, ks_p: tarp.coverage.ks_p }
+}
+
+fn region_metrics(regions: &[Region]) -> Option<RegionMetrics> {
+    let smallest_holm_p = regions.iter().map(|region| region.holm_p).reduce(f64::min)?;
+    let mut rejected: Vec<Region> = regions.iter().filter(|region| region.holm_p <= SIGNIFICANCE).copied().collect();
+    rejected.sort_by(|a, b| a.ks_p.total_cmp(&b.ks_p));
+    Some(RegionMetrics { n_tests: regions.len(), smallest_holm_p, rejected })
+}
+
+fn data_averaged_metrics(found: DataAveraged) -> DataAveragedMetrics {
+    let of = |value: fn(&AveragedParameter) -> f64| found.parameters.iter().map(value).collect();
+    DataAveragedMetrics {
+        ks_p: of(|p| p.ks_p),
+        shift: of(|p| p.shift),
+        sd_ratio: of(|p| p.sd_ratio),
+        sliced_w2: found.sliced_w2.distance,
+        sliced_w2_noise: found.sliced_w2.noise_floor,
+        c2st: None,
+    }
+}
+
+/// Levels of the table of conformal corrections, in steps of the credibility grid.
+const CONFORMAL_STEPS: [usize; 5] = [50, 68, 90, 95, 99];
+
+fn conformal_metrics(curves: &ConformalCurves, hpd: &Coverage) -> ConformalMetrics {
+    let level = |k: usize| ConformalLevel {
+        stated: alpha(k),
+        coverage: hpd.ecp[k],
+        corrected: curves.corrected[k],
+        corrected_coverage: curves.coverage[k],
+    };
+    ConformalMetrics { n_pairs: hpd.levels.len(), levels: CONFORMAL_STEPS.map(level).to_vec() }
 }
 
 /// A single -∞ makes the mean -∞: it's reported as such (null in JSON), never dropped.

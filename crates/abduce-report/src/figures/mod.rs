@@ -1,18 +1,22 @@
 //! The figures, each a struct of plain arrays with a method `figure`.
 
 mod calibration;
+mod conformal;
 mod corner;
 mod log_prob;
 mod predictions;
 mod ranks;
+mod regions;
 mod training;
 mod xy;
 
 pub use calibration::{Calibration, CalibrationBand, CalibrationCurve, CalibrationKind};
+pub use conformal::Conformal;
 pub use corner::{Corner, CornerPosterior, CornerView};
 pub use log_prob::LogProbHistogram;
 pub use predictions::{Prediction, Predictions};
 pub use ranks::{EcdfDifference, RankHistogram, RankHistograms};
+pub use regions::{RegionCalibration, RegionPanel, RegionSeries};
 pub use training::{NetHistory, TrainingCurves};
 pub use xy::{Shape, Xy};
 

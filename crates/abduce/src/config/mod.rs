@@ -41,7 +41,10 @@ pub use nets::{
 pub use paths::{POSTERIOR_FILE, PathRules, posterior_file_name};
 pub use pipeline::{CompareConfig, CompareScale, PipelineConfig, PredictConfig, ReportConfig, SampleConfig, SimulateConfig};
 pub use sampling::{SampleMethod, SampleParams};
-pub use val::{CoverageConfig, CoveragePlot, DrawsConfig, MetricConfig, PosteriorSamplesConfig, SinglePosteriorConfig, ValConfig};
+pub use val::{
+    ConformalConfig, CoverageConfig, CoveragePlot, DataAveragedC2stConfig, DrawsConfig, LocalC2stConfig, MetricConfig,
+    PosteriorSamplesConfig, RegionsConfig, SinglePosteriorConfig, ValConfig,
+};
 
 use crate::error::{ConfigError, Problem};
 use node::Sources;

@@ -4,7 +4,7 @@ use super::data::DataConfig;
 use super::infer::here;
 use super::sampling::{SampleMethod, SampleParams};
 use super::{Findings, Section, support};
-use abduce_inference::diagnostics::Gate;
+use abduce_inference::diagnostics::{ConformalScore, Gate, LocalC2stOptions, RegionOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -52,7 +52,10 @@ impl Default for ValConfig {
             style_path: None,
             labels: None,
             ensemble_mode: true,
-            metrics: BTreeMap::from([("coverage".to_string(), MetricConfig::PosteriorCoverage(coverage))]),
+            metrics: BTreeMap::from([
+                ("conformal".to_string(), MetricConfig::Conformal(ConformalConfig::default())),
+                ("coverage".to_string(), MetricConfig::PosteriorCoverage(coverage)),
+            ]),
             gates: Vec::new(),
             seed: None,
         }
@@ -88,7 +91,67 @@ pub enum MetricConfig {
     PosteriorSamples(PosteriorSamplesConfig),
     /// Calibration over all test rows.
     PosteriorCoverage(CoverageConfig),
+    /// Calibration by region: how many bins, and of what. Bins of the posterior means are always made.
+    Regions(RegionsConfig),
+    /// Corrected highest-density regions that cover what they say: `conformal.json`, for any later draws of this posterior.
+    Conformal(ConformalConfig),
+    /// Is the posterior right for the observations of `xobs_file`? Trains classifiers (L-C2ST).
+    LocalC2st(LocalC2stConfig),
+    /// Classifier two-sample test between the posteriors averaged over all test rows and the prior; needs 500 test rows.
+    DataAveragedC2st(DataAveragedC2stConfig),
 }
+
+/// Arguments of the calibration by region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegionsConfig {
+    /// Bins of equal numbers of test rows per variable; fewer where a bin would hold less than 50.
+    #[schemars(range(min = 2))]
+    pub bins: usize,
+    /// Numbers of the datum, counted from 0 in its flattened form, that bins are made of too: a known redshift, for example.
+    pub features: Vec<usize>,
+}
+
+impl Default for RegionsConfig {
+    fn default() -> Self {
+        let RegionOptions { bins, features } = RegionOptions::default();
+        Self { bins, features }
+    }
+}
+
+/// Arguments of the corrected regions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConformalConfig {
+    /// How unlikely a posterior deems a parameter.
+    pub score: ConformalScore,
+}
+
+/// Arguments of the local test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LocalC2stConfig {
+    /// Relabellings of the test rows, each with a training of its own; the smallest p-value is one over one more.
+    #[schemars(range(min = 1))]
+    pub permutations: usize,
+    /// Posterior draws per observation.
+    #[schemars(range(min = 1))]
+    pub num_samples: usize,
+    /// Test the first observations only.
+    #[schemars(range(min = 1))]
+    pub n_observations: usize,
+}
+
+impl Default for LocalC2stConfig {
+    fn default() -> Self {
+        Self { permutations: LocalC2stOptions::default().permutations, num_samples: 1000, n_observations: 10 }
+    }
+}
+
+/// The test of the average has no arguments.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataAveragedC2stConfig {}
 
 /// How a posterior is drawn from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -15,6 +15,7 @@ pub mod comparison;
 mod error;
 mod labels;
 pub mod posterior;
+mod regions;
 pub mod report;
 pub mod run;
 pub mod training;

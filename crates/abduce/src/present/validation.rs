@@ -1,5 +1,6 @@
 //! The plots of a validation, file names as LtU-ILI's.
 
+use super::regions::{RegionQuantity, by_region, conformal};
 use super::{PresentError, axis_label, labels::prose_label, write_figure};
 use crate::config::CoveragePlot;
 use crate::error::Error;
@@ -23,6 +24,12 @@ pub enum Plot {
     Coverage,
     /// Coverage of highest-density regions.
     Hpd,
+    /// Coverage of each parameter's intervals in regions.
+    RegionCoverage,
+    /// Bias of each parameter in regions.
+    RegionBias,
+    /// Coverage of highest-density regions as corrected by held-out pairs.
+    Conformal,
     /// TARP with random references.
     Tarp,
     /// TARP with references predicted from the data.
@@ -37,8 +44,20 @@ pub enum Plot {
 
 impl Plot {
     /// Every figure, in the order of the report.
-    pub const ALL: [Self; 9] =
-        [Self::Ranks, Self::Ecdf, Self::Coverage, Self::Hpd, Self::Tarp, Self::TarpX, Self::Predictions, Self::Contraction, Self::LogProb];
+    pub const ALL: [Self; 12] = [
+        Self::Ranks,
+        Self::Ecdf,
+        Self::Coverage,
+        Self::Hpd,
+        Self::RegionCoverage,
+        Self::RegionBias,
+        Self::Conformal,
+        Self::Tarp,
+        Self::TarpX,
+        Self::Predictions,
+        Self::Contraction,
+        Self::LogProb,
+    ];
 
     /// Name of its files, without prefix and extension; LtU-ILI's where it draws the same.
     pub const fn stem(self) -> &'static str {
@@ -47,6 +66,9 @@ impl Plot {
             Self::Ecdf => "ecdf",
             Self::Coverage => "plot_coverage",
             Self::Hpd => "plot_hpd",
+            Self::RegionCoverage => "plot_region_coverage",
+            Self::RegionBias => "plot_region_bias",
+            Self::Conformal => "plot_conformal",
             Self::Tarp => "plot_TARP",
             Self::TarpX => "plot_TARP_x",
             Self::Predictions => "plot_predictions",
@@ -76,7 +98,7 @@ impl PlotSelection {
     pub fn of(prefix: &str, list: &[CoveragePlot]) -> Self {
         let figures = |plot: &CoveragePlot| -> &'static [Plot] {
             match plot {
-                CoveragePlot::Coverage => &[Plot::Coverage, Plot::Hpd],
+                CoveragePlot::Coverage => &[Plot::Coverage, Plot::Hpd, Plot::RegionCoverage, Plot::RegionBias, Plot::Conformal],
                 CoveragePlot::Histogram => &[Plot::Ranks, Plot::Ecdf],
                 CoveragePlot::Predictions => &[Plot::Predictions, Plot::Contraction],
                 CoveragePlot::Tarp => &[Plot::Tarp, Plot::TarpX],
@@ -90,7 +112,8 @@ impl PlotSelection {
 
 /// Draws the selected figures into `folder` as SVG and PNG and returns their paths.
 ///
-/// Left out is what the validation has no numbers for: highest-density coverage without log-probabilities of the draws, TARP with
+/// Left out is what the validation has no numbers for: highest-density coverage, as stated or corrected, without log-probabilities of the draws,
+/// regions of fewer than 100 pairs, TARP with
 /// references from the data without features of the data, log-probabilities when a truth has density zero (their mean is -∞). z against
 /// contraction is drawn for up to seven parameters, as many as there are colours.
 ///
@@ -126,6 +149,9 @@ pub fn figure(plot: Plot, validation: &Validation, parameters: &[ParameterInfo])
         Plot::Ecdf => ecdf(&validation.curves, parameters).map(Some),
         Plot::Coverage => coverage(&validation.curves, parameters).map(Some),
         Plot::Hpd => hpd(validation).transpose(),
+        Plot::RegionCoverage => by_region(RegionQuantity::Coverage, &validation.curves, parameters).transpose(),
+        Plot::RegionBias => by_region(RegionQuantity::Bias, &validation.curves, parameters).transpose(),
+        Plot::Conformal => conformal(validation).transpose(),
         Plot::Tarp => tarp("TARP, random references", &validation.curves, &validation.curves.tarp).map(Some),
         Plot::TarpX => {
             let test = validation.curves.tarp_x.as_ref();

@@ -2,6 +2,7 @@
 //!
 //! Commands and the pipeline both call these; nothing here knows the command line.
 
+pub mod calibrate;
 pub mod compare;
 pub mod draw;
 pub mod export;

@@ -1,5 +1,6 @@
 //! Validation: is the posterior right on pairs that it has not seen?
 
+use super::calibrate::{self, CONFORMAL};
 use super::draw::{Drawing, Draws, SamplingSummary, Wish, draw};
 use super::inputs::{Observation, dropped_rows, make_folder, write_array};
 use super::train::prefix;
@@ -127,7 +128,7 @@ fn one(
     });
     let plots: Vec<CoveragePlot> = coverage.clone().flat_map(|c| c.plot_list.iter().copied()).collect();
     let config = coverage.map(|c| c.draws.clone()).max_by_key(|draws| draws.num_samples).unwrap_or_default();
-    let (validation, said) = measure(session, test, posterior, pairs, &config)?;
+    let (validation, said) = measure(session, test, posterior, pairs, &config, &folder.join(format!("{net}{CONFORMAL}")))?;
     tested.warnings.extend(said);
     write_plots(folder, &validation, &posterior.parameters, &PlotSelection::of(&stem, &plots))?;
     if plots.contains(&CoveragePlot::Logprob) {
@@ -136,7 +137,12 @@ fn one(
     }
     for metric in metrics.values() {
         match metric {
-            MetricConfig::PosteriorCoverage(_) => {}
+            // Done with the measurement.
+            MetricConfig::PosteriorCoverage(_)
+            | MetricConfig::Regions(_)
+            | MetricConfig::Conformal(_)
+            | MetricConfig::LocalC2st(_)
+            | MetricConfig::DataAveragedC2st(_) => {}
             MetricConfig::PosteriorSamples(config) => {
                 let drawn = drawn(session, posterior, &pairs.x, &config.draws, test.seed.derive("posterior_samples", 0))?;
                 write_array(&folder.join(format!("{stem}posterior_samples.npy")), &draws_first(&drawn.samples)?)?;
@@ -164,6 +170,7 @@ fn measure(
     posterior: &Posterior,
     pairs: &Pairs,
     config: &DrawsConfig,
+    conformal: &Path,
 ) -> Result<(Validation, Vec<Warning>), Error> {
     let (compute, draws) = (&session.compute, config.num_samples);
     let Draws { samples, convergence } = drawn(session, posterior, &pairs.x, config, test.seed.derive("validate", 0))?;
@@ -197,8 +204,10 @@ fn measure(
         prior: PriorSpread::Draws(&prior_draws(prior, test.seed)),
         x: Some(x.data()),
     };
-    let options = ValidationOptions { required_gates: test.gates.clone(), ..ValidationOptions::default() };
+    let options =
+        ValidationOptions { required_gates: test.gates.clone(), regions: calibrate::regions(test.config), ..ValidationOptions::default() };
     let mut validation = diagnostics::validate(&inputs, test.seed, &options)?;
+    said.extend(calibrate::complete(session, test, posterior, &inputs, &mut validation.metrics, conformal)?);
     // Rows of the files that could not be used at all count as left out too.
     validation.metrics.n_excluded += test.source.nan_report().rows;
     Ok((validation, said))

@@ -19,11 +19,11 @@ const EPSILON: f64 = 1e-8;
 /// α of the penalty α/(2·batch) ‖W‖², on weights and not on biases.
 const L2: f32 = 1e-4;
 
-/// The points of both classes (2n, d); rows from `first_of_class_one` on have label 1.
+/// Points (n, d) and the class of each, 0 or 1 (n).
 pub(super) struct Rows<'a> {
     pub(super) points: &'a [f32],
     pub(super) d: usize,
-    pub(super) first_of_class_one: usize,
+    pub(super) labels: &'a [f32],
 }
 
 /// Where each layer's weights (out, in) and biases lie in the flat parameter vector: all weights first, then all biases.
@@ -120,11 +120,35 @@ impl Classifier {
         self.logit.iter().zip(&self.labels).take(batch.len()).filter(|&(z, y)| (*z > 0.0) == (*y == 1.0)).count()
     }
 
+    /// Mean log-loss of the rows `batch`, without the penalty.
+    pub(super) fn loss(&mut self, rows: &Rows<'_>, batch: &[usize]) -> f64 {
+        self.forward(rows, batch);
+        let softplus = |z: f64| z.max(0.0) + libm::log1p(libm::exp(-z.abs()));
+        let losses = self.logit.iter().zip(&self.labels).take(batch.len()).map(|(&z, &y)| softplus(f64::from(z)) - f64::from(y * z));
+        losses.sum::<f64>() / batch.len() as f64
+    }
+
+    /// Log-odds of class 1 for the rows `batch`.
+    pub(super) fn logits(&mut self, rows: &Rows<'_>, batch: &[usize]) -> &[f32] {
+        self.forward(rows, batch);
+        &self.logit[..batch.len()]
+    }
+
+    /// The weights and biases, to be kept.
+    pub(super) fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    /// Takes weights and biases that were kept.
+    pub(super) fn set_parameters(&mut self, parameters: &[f32]) {
+        self.parameters.copy_from_slice(parameters);
+    }
+
     fn forward(&mut self, rows: &Rows<'_>, batch: &[usize]) {
         let (d, h, simd) = (self.d, self.h, self.simd);
         for (lane, &row) in batch.iter().enumerate() {
             self.rows[lane * d..][..d].copy_from_slice(&rows.points[row * d..][..d]);
-            self.labels[lane] = if row >= rows.first_of_class_one { 1.0 } else { 0.0 };
+            self.labels[lane] = rows.labels[row];
         }
         features_from_rows(&self.rows, batch.len(), d, &mut self.x, WIDTH);
         let parameters = &self.parameters;
@@ -255,7 +279,7 @@ mod tests {
             let a1: Vec<f64> = (0..h).map(|o| (p[b1 + o] + (0..d).map(|i| p[w1 + o * d + i] * x[i]).sum::<f64>()).max(0.0)).collect();
             let a2: Vec<f64> = (0..h).map(|o| (p[b2 + o] + (0..h).map(|i| p[w2 + o * h + i] * a1[i]).sum::<f64>()).max(0.0)).collect();
             let z = p[b3] + (0..h).map(|i| p[w3 + i] * a2[i]).sum::<f64>();
-            let y = if row >= rows.first_of_class_one { 1.0 } else { 0.0 };
+            let y = f64::from(rows.labels[row]);
             loss += ((1.0 + z.exp()).ln() - y * z) / n;
             let dz = (1.0 / (1.0 + (-z).exp()) - y) / n;
             let d2: Vec<f64> = (0..h).map(|i| if a2[i] > 0.0 { p[w3 + i] * dz } else { 0.0 }).collect();
@@ -278,7 +302,8 @@ mod tests {
         let (d, h, n) = (3, 30, 150);
         let mut rng = Seed(1).stream("points", 0);
         let points: Vec<f32> = (0..n * d).map(|_| rng.normal() as f32).collect();
-        let rows = Rows { points: &points, d, first_of_class_one: 70 };
+        let labels: Vec<f32> = (0..n).map(|row| f32::from(u8::from(row >= 70))).collect();
+        let rows = Rows { points: &points, d, labels: &labels };
         let batch: Vec<usize> = (0..n).collect();
         for simd in Simd::all() {
             let mut classifier = Classifier::new(d, h, &mut Seed(2).stream("weights", 0), simd);
@@ -287,6 +312,9 @@ mod tests {
             classifier.backward(n);
             let (expected_loss, expected) = reference(&classifier, &rows, &batch);
             assert!((loss - expected_loss).abs() < 1e-5, "{simd}: {loss}, expected {expected_loss}");
+            let weights = &classifier.parameters[..classifier.layout.n_weights()];
+            let penalty = weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>() * f64::from(L2) / (2 * n) as f64;
+            assert!((classifier.loss(&rows, &batch) + penalty - expected_loss).abs() < 1e-5);
             for (i, (found, expected)) in classifier.gradient.iter().zip(&expected).enumerate() {
                 assert!((f64::from(*found) - expected).abs() < 1e-5, "{simd}, parameter {i}: {found}, expected {expected}");
             }
@@ -298,7 +326,8 @@ mod tests {
     fn steps_on_a_short_batch_forget_the_longer_one_before() {
         let mut rng = Seed(3).stream("points", 0);
         let points: Vec<f32> = (0..400).map(|_| rng.normal() as f32).collect();
-        let rows = Rows { points: &points, d: 2, first_of_class_one: 100 };
+        let labels: Vec<f32> = (0..200).map(|row| f32::from(u8::from(row >= 100))).collect();
+        let rows = Rows { points: &points, d: 2, labels: &labels };
         let fresh = || Classifier::new(2, 20, &mut Seed(4).stream("weights", 0), Simd::best());
         let (mut used, mut clean) = (fresh(), fresh());
         used.forward(&rows, &(0..200).collect::<Vec<_>>());

@@ -1,5 +1,7 @@
-//! C2ST: classifier two-sample test by the protocol of the sbi benchmark (Lueckmann et al. 2021, arXiv:2101.04653).
+//! C2ST: classifier two-sample test by the protocol of the sbi benchmark (Lueckmann et al. 2021, arXiv:2101.04653), and its local form.
 
+mod fit;
+mod local;
 mod mlp;
 
 use super::DiagnosticsError;
@@ -7,18 +9,15 @@ use super::mmd::points;
 use super::predictions::mean_and_variance;
 use abduce_data::Seed;
 use abduce_kernels::{Simd, Threads};
-use mlp::{BATCH, Classifier, Rows};
+use fit::{Stop, fit};
+use mlp::{BATCH, Rows};
+
+pub use local::{LocalC2st, LocalC2stInputs, LocalC2stOptions, local_c2st};
 
 /// Folds of the cross-validation.
 const FOLDS: usize = 5;
 /// Width of both hidden layers per dimension of the points.
 const HIDDEN_PER_DIMENSION: usize = 10;
-/// Epochs at most.
-const MAX_EPOCHS: usize = 10_000;
-/// A training loss that isn't this much below the best so far…
-const TOLERANCE: f64 = 1e-4;
-/// …for more than so many epochs in a row ends the training.
-const PATIENCE: usize = 10;
 
 /// A classifier two-sample test.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -62,7 +61,8 @@ pub fn c2st(reference: &[f64], samples: &[f64], d: usize, seed: Seed, simd: Simd
             *to = ((from - mean) * inverse_sd) as f32;
         }
     }
-    let rows = Rows { points: &scaled, d, first_of_class_one: n };
+    let labels: Vec<f32> = (0..2 * n).map(|row| f32::from(u8::from(row >= n))).collect();
+    let rows = Rows { points: &scaled, d, labels: &labels };
     let mut order: Vec<usize> = (0..2 * n).collect();
     seed.stream("diagnostics.c2st.folds", 0).shuffle(&mut order);
 
@@ -80,19 +80,8 @@ pub fn c2st(reference: &[f64], samples: &[f64], d: usize, seed: Seed, simd: Simd
 }
 
 /// Held-out accuracy and number of epochs of one fold.
-fn train_and_score(rows: &Rows<'_>, mut train: Vec<usize>, held_out: &[usize], seed: Seed, simd: Simd) -> (f64, usize) {
-    let mut classifier = Classifier::new(rows.d, HIDDEN_PER_DIMENSION * rows.d, &mut seed.stream("initialise", 0), simd);
-    let mut shuffle = seed.stream("shuffle", 0);
-    let (mut best, mut failures, mut epochs) = (f64::INFINITY, 0, 0);
-    while epochs < MAX_EPOCHS && failures <= PATIENCE {
-        shuffle.shuffle(&mut train);
-        let total: f64 = train.chunks(BATCH).map(|batch| classifier.step(rows, batch) * batch.len() as f64).sum();
-        let loss = total / train.len() as f64;
-        // scikit-learn's rule: measured against the best loss, which small gains lower too.
-        failures = if loss > best - TOLERANCE { failures + 1 } else { 0 };
-        best = best.min(loss);
-        epochs += 1;
-    }
+fn train_and_score(rows: &Rows<'_>, train: Vec<usize>, held_out: &[usize], seed: Seed, simd: Simd) -> (f64, usize) {
+    let (mut classifier, epochs) = fit(rows, train, HIDDEN_PER_DIMENSION * rows.d, Stop::TrainingLoss, seed, simd);
     let correct: usize = held_out.chunks(BATCH).map(|batch| classifier.correct(rows, batch)).sum();
     (correct as f64 / held_out.len() as f64, epochs)
 }

@@ -1,3 +1,4 @@
+use super::fit::PATIENCE;
 use super::*;
 
 fn normals(n: usize, d: usize, shift: f64, stream: u64) -> Vec<f64> {

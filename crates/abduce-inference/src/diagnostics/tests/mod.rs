@@ -1,11 +1,15 @@
 //! Laws of the diagnostics, on posteriors known in closed form.
 
+mod conformal;
+mod local;
 mod matrix;
 mod rates;
 mod requirements;
 
 use super::{PriorSpread, Validation, ValidationInputs, ValidationOptions, validate};
-use abduce_data::Seed;
+use abduce_data::{Rng, Seed};
+use statrs::function::erf::erfc_inv;
+use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 /// What is wrong with a posterior.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +22,54 @@ enum Defect {
     Scaled(f64),
     /// The prior instead of the posterior.
     IgnoresData,
+    /// Too low where x_j > 0 and too high where x_j < 0, so that the ranks of all pairs together are exactly uniform: given the sign of x_j, the truth's
+    /// probability integral transform v has the density 1 ± w (2 v - 1).
+    AverageOnly(f64),
+}
+
+/// What the posterior of parameter j claims given x_j.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    mean: f64,
+    sd: f64,
+    /// The w of [`Defect::AverageOnly`] with its sign; 0 for the others.
+    warp: f64,
+}
+
+impl Claim {
+    fn new(defect: Defect, sigma: f64, x: f64) -> Self {
+        let variance = sigma * sigma;
+        let (mean, sd) = (x / (1.0 + variance), (variance / (1.0 + variance)).sqrt());
+        match defect {
+            Defect::None => Self { mean, sd, warp: 0.0 },
+            Defect::Shifted(by) => Self { mean: mean + by * sd, sd, warp: 0.0 },
+            Defect::Scaled(by) => Self { mean, sd: by * sd, warp: 0.0 },
+            Defect::IgnoresData => Self { mean: 0.0, sd: 1.0, warp: 0.0 },
+            Defect::AverageOnly(w) => Self { mean, sd, warp: w * x.signum() },
+        }
+    }
+
+    /// With V ~ U(0, 1) the normal's transform is U = V + w (V² - V).
+    fn draw(self, rng: &mut Rng) -> f64 {
+        let z = rng.normal();
+        if self.warp == 0.0 {
+            return self.mean + self.sd * z;
+        }
+        let v = 0.5 * libm::erfc(-z * FRAC_1_SQRT_2);
+        let u = v + self.warp * (v * v - v);
+        self.mean - self.sd * SQRT_2 * erfc_inv(2.0 * u)
+    }
+
+    /// log of the normal density, less log dU/dV.
+    fn log_prob(self, theta: f64) -> f64 {
+        let normal = log_normal_density(theta, self.mean, self.sd);
+        if self.warp == 0.0 {
+            return normal;
+        }
+        let (w, u) = (self.warp, 0.5 * libm::erfc(-(theta - self.mean) / self.sd * FRAC_1_SQRT_2));
+        let v = ((1.0 - w).powi(2) + 4.0 * w * u).sqrt() / (2.0 * w) - (1.0 - w) / (2.0 * w);
+        normal - (1.0 + w * (2.0 * v - 1.0)).ln()
+    }
 }
 
 /// Test pairs of the linear Gaussian: θ_j ~ N(0, 1), x_j = θ_j + N(0, σ_j²), with a posterior that has a defect.
@@ -52,32 +104,25 @@ impl LinearGaussian {
         };
         for i in 0..n {
             let mut rng = seed.stream("linear Gaussian", i as u64);
-            let mut moments = Vec::new();
+            let mut claims = Vec::new();
             let (mut log_q, mut log_p) = (0.0, 0.0);
-            for sigma in noise {
+            for &sigma in noise {
                 let theta = rng.normal();
                 let x = theta + sigma * rng.normal();
-                let variance = sigma * sigma;
-                let (mean, sd) = (x / (1.0 + variance), (variance / (1.0 + variance)).sqrt());
-                let (mean, sd) = match defect {
-                    Defect::None => (mean, sd),
-                    Defect::Shifted(by) => (mean + by * sd, sd),
-                    Defect::Scaled(by) => (mean, by * sd),
-                    Defect::IgnoresData => (0.0, 1.0),
-                };
-                log_q += log_normal_density(theta, mean, sd);
+                let claim = Claim::new(defect, sigma, x);
+                log_q += claim.log_prob(theta);
                 log_p += log_normal_density(theta, 0.0, 1.0);
                 all.theta.push(theta);
                 all.x.push(x);
-                moments.push((mean, sd));
+                claims.push(claim);
             }
             all.log_prob_theta.push(log_q);
             all.prior_log_prob.push(log_p);
             for _ in 0..draws {
                 let mut log_q = 0.0;
-                for &(mean, sd) in &moments {
-                    let theta = mean + sd * rng.normal();
-                    log_q += log_normal_density(theta, mean, sd);
+                for claim in &claims {
+                    let theta = claim.draw(&mut rng);
+                    log_q += claim.log_prob(theta);
                     all.samples.push(theta);
                 }
                 all.log_prob_samples.push(log_q);
@@ -102,4 +147,16 @@ impl LinearGaussian {
     fn validate(&self, seed: u64) -> Validation {
         validate(&self.inputs(), Seed(seed), &ValidationOptions::default()).unwrap()
     }
+
+    /// One draw of the posterior of each pair (n, d): the first.
+    fn first_draws(&self) -> Vec<f64> {
+        let (d, n) = (self.parameters.len(), self.log_prob_theta.len());
+        self.samples.chunks_exact(self.samples.len() / n).flat_map(|draws| &draws[..d]).copied().collect()
+    }
+}
+
+/// Draws of the prior (m, d).
+fn prior_draws(m: usize, d: usize, seed: Seed) -> Vec<f64> {
+    let mut rng = seed.stream("prior draws", 0);
+    (0..m * d).map(|_| rng.normal()).collect()
 }

@@ -246,3 +246,26 @@ fn metrics_have_the_form_of_the_schema() {
     let described = schema["properties"].as_object().unwrap();
     assert!(json.as_object().unwrap().keys().all(|key| described.contains_key(key)));
 }
+
+/// Files of the first version lack what was added later.
+#[test]
+fn earlier_metrics_and_curves_still_load() {
+    let data = example(500, Defect::None);
+    let prior = super::prior_draws(1000, 2, Seed(1));
+    let inputs = super::ValidationInputs { prior: PriorSpread::Draws(&prior), ..data.inputs() };
+    let super::Validation { mut metrics, mut curves } = validate(&inputs, Seed(8), &ValidationOptions::default()).unwrap();
+    let without = |value: serde_json::Value, keys: &[&str]| {
+        let serde_json::Value::Object(mut map) = value else { panic!("an object") };
+        keys.iter().for_each(|key| assert!(map.remove(*key).is_some(), "{key} is not written"));
+        serde_json::Value::Object(map)
+    };
+    let added = ["regions", "data_averaged", "conformal", "local_c2st", "misspecification"];
+    let early: Metrics = serde_json::from_value(without(serde_json::to_value(&metrics).unwrap(), &added)).unwrap();
+    assert!(metrics.regions.is_some() && metrics.data_averaged.is_some() && metrics.conformal.is_some());
+    (metrics.regions, metrics.data_averaged, metrics.conformal) = (None, None, None);
+    assert_eq!(early, metrics);
+    let early: super::super::Curves =
+        serde_json::from_value(without(serde_json::to_value(&curves).unwrap(), &["regions", "conformal"])).unwrap();
+    (curves.regions, curves.conformal) = (Vec::new(), None);
+    assert_eq!(early, curves);
+}

@@ -2,6 +2,7 @@
 //!
 //! The same files give the same bytes. What isn't there is left out, and the last section says which command adds it.
 
+mod beyond;
 mod overview;
 mod sections;
 mod verdict;

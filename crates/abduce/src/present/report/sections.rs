@@ -1,5 +1,6 @@
 //! The sections of the page, from the answer down to the configuration.
 
+use super::beyond;
 use crate::present::labels::{capital, printed, prose_label};
 use crate::present::posterior::{Intervals, corner, intervals};
 use crate::present::run::RunFiles;
@@ -28,7 +29,10 @@ pub(super) fn all(files: &RunFiles) -> Result<Vec<Section>, PresentError> {
         sections.push(compared(found, &parameters)?);
     }
     if let Some(validation) = &files.validation {
+        sections.extend(beyond::observed(validation));
         sections.push(calibration(validation, &parameters)?);
+        sections.extend(beyond::regions(validation, &parameters)?);
+        sections.extend(beyond::corrected(validation, &parameters)?);
         sections.push(information(validation, &parameters)?);
     }
     sections.extend(trained(files)?);
@@ -37,11 +41,11 @@ pub(super) fn all(files: &RunFiles) -> Result<Vec<Section>, PresentError> {
     Ok(sections)
 }
 
-fn section(title: &str, blocks: Vec<Block>) -> Section {
+pub(super) fn section(title: &str, blocks: Vec<Block>) -> Section {
     Section { title: title.into(), blocks }
 }
 
-fn figure(figure: Figure, caption: impl Into<String>, width: Width) -> Block {
+pub(super) fn figure(figure: Figure, caption: impl Into<String>, width: Width) -> Block {
     Block::Figure { figure, caption: caption.into(), width }
 }
 
