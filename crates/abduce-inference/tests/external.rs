@@ -2,6 +2,8 @@
 //!
 //! The programs are shell scripts. An honest one answers with x = (id, seed, 2 id); a case in it may do otherwise for item 3.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use abduce_data::{ParameterInfo, Seed};
 use abduce_inference::prior::{Bounds, Prior, PriorSpec};
 use abduce_inference::simulator::external::{Exchange, ExternalProgram, MOST_FAILURES_AT_FIRST, ProgramSpec};

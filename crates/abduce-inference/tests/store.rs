@@ -1,5 +1,7 @@
 //! The store: nothing is simulated twice, and what comes out depends on nothing but the key.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use abduce_data::{ParameterInfo, Seed, npy};
 use abduce_inference::prior::{Bounds, Prior, PriorSpec};
 use abduce_inference::simulator::store::{FailedItems, Fill, Flush, SeriesKey, Store, StoreError};

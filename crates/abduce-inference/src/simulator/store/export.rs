@@ -39,16 +39,8 @@ impl Series {
     pub fn rows(&self, items: Range<u64>) -> Result<StoredRows, StoreError> {
         let places = self.within(items.clone());
         let shape = self.data_shape.clone().unwrap_or_else(|| vec![1]);
-        let read = |part, width: usize| -> Result<Vec<f32>, DataError> {
-            let mut values = Vec::with_capacity(places.len() * width);
-            self.for_each_run(places, part, width, |rows| {
-                values.extend_from_slice(rows);
-                Ok(())
-            })?;
-            Ok(values)
-        };
-        let theta = read(Part::Theta, self.parameters)?;
-        let x = read(Part::X, shape.iter().product())?;
+        let theta = self.read(places, Part::Theta, self.parameters)?;
+        let x = self.read(places, Part::X, shape.iter().product())?;
         Ok(StoredRows {
             indices: places.iter().map(|place| place.index).collect(),
             theta: Array::new(vec![places.len(), self.parameters], theta)?,
@@ -90,6 +82,22 @@ impl Series {
             written?;
         }
         Ok(())
+    }
+
+    /// Indices and θ (n, d) of the stored rows among `items`.
+    pub(super) fn stored_theta(&self, items: Range<u64>) -> Result<(Vec<u64>, Array), StoreError> {
+        let places = self.within(items);
+        let theta = self.read(places, Part::Theta, self.parameters)?;
+        Ok((places.iter().map(|place| place.index).collect(), Array::new(vec![places.len(), self.parameters], theta)?))
+    }
+
+    fn read(&self, places: &[Place], part: Part, width: usize) -> Result<Vec<f32>, DataError> {
+        let mut values = Vec::with_capacity(places.len() * width);
+        self.for_each_run(places, part, width, |rows| {
+            values.extend_from_slice(rows);
+            Ok(())
+        })?;
+        Ok(values)
     }
 
     /// Reads rows that follow each other in a block together.

@@ -156,13 +156,13 @@ impl Series {
 
     /// Refuses stored rows that were made from another θ than the given one.
     fn check_theta(&self, items: Range<u64>, theta: &[f32]) -> Result<(), StoreError> {
-        let stored = self.rows(items.clone())?;
+        let (indices, stored) = self.stored_theta(items.clone())?;
         let d = self.parameters;
         let differs = |row: usize, index: u64| {
             let given = theta.get((index - items.start) as usize * d..).and_then(|rest| rest.get(..d));
-            given.is_none_or(|given| given.iter().zip(stored.theta.row(row)).any(|(a, b)| a.to_bits() != b.to_bits()))
+            given.is_none_or(|given| given.iter().zip(stored.row(row)).any(|(a, b)| a.to_bits() != b.to_bits()))
         };
-        match (0..).zip(&stored.indices).find(|(row, index)| differs(*row, **index)) {
+        match (0..).zip(&indices).find(|(row, index)| differs(*row, **index)) {
             Some((_, &index)) => Err(StoreError::Theta { index }),
             None => Ok(()),
         }
