@@ -1,8 +1,11 @@
 //! Files that appear complete or not at all, and their hashes.
 
+use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
@@ -24,12 +27,36 @@ use crate::error::{DataError, Result};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_atomic<T>(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<T>) -> Result<T> {
+    write_through(path, partial_path, write)
+}
+
+/// As [`write_atomic`], for a file that several processes may write at the same time, also from several machines: each writes under a temporary
+/// name of its own, and the last one to finish is the one whose file stays.
+///
+/// What a killed process leaves behind ends in `.partial` and stays until somebody removes it.
+pub fn write_shared<T>(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<T>) -> Result<T> {
+    write_through(path, |target| Ok(partial_path(target)?.with_extension(format!("{}.partial", unique_name()))), write)
+}
+
+/// A name that no other process and no other call uses, on this or another machine: process, time and 64 bits from the system's random source.
+pub fn unique_name() -> String {
+    let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    // The standard library's hash maps are keyed by the system's random numbers; this needs no more of them than to be different.
+    let random = RandomState::new().build_hasher().finish();
+    format!("{}-{nanoseconds:x}-{random:016x}", std::process::id())
+}
+
+fn write_through<T>(
+    path: &Path,
+    partial: impl FnOnce(&Path) -> io::Result<PathBuf>,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<T>,
+) -> Result<T> {
     // A link stays a link: what it points to is replaced.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     if fs::metadata(&target).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         return write_device(&target, write).map_err(DataError::io(path, "write"));
     }
-    let partial = partial_path(&target).map_err(DataError::io(path, "write"))?;
+    let partial = partial(&target).map_err(DataError::io(path, "write"))?;
     let result = write_and_rename(&partial, &target, write);
     if result.is_err() {
         fs::remove_file(&partial).ok();
@@ -59,7 +86,8 @@ fn write_and_rename<T>(partial: &Path, target: &Path, write: impl FnOnce(&mut Bu
     Ok(value)
 }
 
-fn partial_path(target: &Path) -> io::Result<PathBuf> {
+/// The fixed temporary name.
+pub(crate) fn partial_path(target: &Path) -> io::Result<PathBuf> {
     let name = target.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
     let mut partial = std::ffi::OsString::from(".");
     partial.push(name);
@@ -88,7 +116,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -137,6 +165,25 @@ mod tests {
         fs::write(dir.path().join(".a.json.partial"), "half of").unwrap();
         write_atomic(&dir.path().join("a.json"), |out| out.write_all(b"new")).unwrap();
         assert_eq!(fs::read(dir.path().join("a.json")).unwrap(), b"new");
+        assert_eq!(names(dir.path()), ["a.json"]);
+    }
+
+    #[test]
+    fn writers_of_one_file_do_not_disturb_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        std::thread::scope(|scope| {
+            for writer in 0..8u8 {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        write_shared(path, |out| out.write_all(&[writer; 5000])).unwrap();
+                    }
+                });
+            }
+        });
+        let bytes = fs::read(&path).unwrap();
+        assert!(bytes.len() == 5000 && bytes.iter().all(|byte| *byte == bytes[0]));
         assert_eq!(names(dir.path()), ["a.json"]);
     }
 

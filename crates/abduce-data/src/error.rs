@@ -126,6 +126,14 @@ pub enum DataError {
         /// What is wrong with it.
         problem: ModelProblem,
     },
+    /// A block of rows that cannot be used: torn, damaged, or of another program.
+    #[error("{}: not a usable block of simulations: {reason}", path.display())]
+    Block {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A JSON file that cannot be read or written.
     #[error("{}: damaged JSON: {reason}", path.display())]
     Json {

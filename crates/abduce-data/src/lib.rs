@@ -30,10 +30,12 @@
 pub mod array;
 pub mod artefact;
 pub mod batches;
+pub mod block;
 pub mod error;
 pub mod model;
 pub mod npy;
 pub mod npz;
+pub mod pair_files;
 pub mod pairs;
 pub mod parameter;
 pub mod rng;

@@ -4,6 +4,8 @@ use abduce_data::{DataError, ModelProblem, NpyProblem};
 use abduce_inference::diagnostics::DiagnosticsError;
 use abduce_inference::npe::NpeError;
 use abduce_inference::posterior::{ChainError, PosteriorError};
+use abduce_inference::simulator::SimulationError;
+use abduce_inference::simulator::store::StoreError;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use std::fmt;
 use std::path::PathBuf;
@@ -161,6 +163,15 @@ pub enum Error {
         /// The run directory.
         run: PathBuf,
     },
+    /// Stopped before the end, on request, outside of a run directory.
+    #[error("{message}")]
+    Unfinished {
+        /// What was reached.
+        message: String,
+        /// How to go on.
+        #[help]
+        help: String,
+    },
     /// A file that cannot be read or written.
     #[error("cannot {action} {path}", path = path.display())]
     File {
@@ -178,7 +189,7 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage { .. } => 2,
-            Self::Interrupted { .. } => 75,
+            Self::Interrupted { .. } | Self::Unfinished { .. } => 75,
             Self::Failed { .. } | Self::Present(_) | Self::File { .. } => 1,
         }
     }
@@ -257,6 +268,36 @@ impl From<ChainError> for Error {
             ChainError::Posterior(error) => error.into(),
             other => Self::failed(other.to_string(), "look at the report of the training, and try another method or more chains"),
         }
+    }
+}
+
+impl From<SimulationError> for Error {
+    fn from(error: SimulationError) -> Self {
+        let help = match &error {
+            SimulationError::Data(_) => None,
+            SimulationError::Start { .. } => Some("the command is run without a shell, in the folder of the file that names it"),
+            SimulationError::NoneWorked { .. } => {
+                Some("run the command by hand, and give it a line such as {\"id\": 0, \"theta\": [0.5], \"seed\": 1} on standard input")
+            }
+            _ => None,
+        };
+        match error {
+            SimulationError::Data(error) => error.into(),
+            error => Self::with_hint(&error, help),
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let help = match error {
+            StoreError::Data(error) => return error.into(),
+            StoreError::Simulation(error) => return error.into(),
+            StoreError::Newer { .. } => "install the newer version of abduce that wrote it",
+            StoreError::Foreign { .. } | StoreError::Block { .. } => "files of two stores were mixed: use another folder with --store",
+            _ => return Self::with_hint(&error, None),
+        };
+        Self::with_hint(&error, Some(help))
     }
 }
 

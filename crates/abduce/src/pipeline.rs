@@ -19,6 +19,7 @@ use abduce_data::rundir::{CONFIG, DataFile, Manifest};
 use abduce_data::{Array, ParameterInfo, RunDir, Seed, npy};
 use abduce_inference::diagnostics::{Gate, Metrics, Warning};
 use abduce_inference::posterior::{Novelty, Posterior};
+use abduce_inference::simulator::store::FailedItems;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -76,7 +77,7 @@ impl<'a> Pipeline<'a> {
         let infer = config.infer().ok_or_else(|| Error::failed("there is no prior", "add a section `prior` or `simulate`"))?;
         let text = config::to_yaml(&config)?;
         let mut manifest = Manifest::new(VERSION, Seed(config.seed), session.compute.simd.name(), &text);
-        let files = input_files(&config, &loaded.paths);
+        let files = input_files(&config, &loaded.paths)?;
         for (role, path) in &files {
             manifest.data.push(DataFile::of(role, path)?);
         }
@@ -94,19 +95,19 @@ impl<'a> Pipeline<'a> {
     /// Training pairs and, where there are any, test pairs: simulated, or as stored.
     fn simulate(&self) -> Result<(PairFiles, Option<PairFiles>), Error> {
         let validating = !(self.config.validate.metrics.is_empty() && self.config.validate.gates.is_empty());
-        let test = self.config.validate.data.as_ref().filter(|_| validating).map(|data| PairFiles::new(data, self.paths));
+        let test = self.config.validate.data.as_ref().filter(|_| validating);
+        let test = test.map(|data| PairFiles::new(data, self.paths)).transpose()?;
         match (&self.config.simulate, &self.config.data) {
             (Some(config), _) => {
-                let (training, simulated_test) = self.simulate_task(config)?;
+                let (training, simulated_test) = self.simulate_pairs(config)?;
                 Ok((training, test.or(simulated_test.filter(|_| validating))))
             }
-            (None, Some(data)) => Ok((PairFiles::new(data, self.paths), test)),
+            (None, Some(data)) => Ok((PairFiles::new(data, self.paths)?, test)),
             (None, None) => Err(Error::failed("there is nothing to train on", "add a section `simulate` or `data`")),
         }
     }
 
-    fn simulate_task(&self, config: &SimulateConfig) -> Result<(PairFiles, Option<PairFiles>), Error> {
-        let simulator = simulate::simulator(&config.task)?;
+    fn simulate_pairs(&self, config: &SimulateConfig) -> Result<(PairFiles, Option<PairFiles>), Error> {
         let seed = config.seed.map_or(self.seed(), Seed);
         let folder = self.run.file(&config.out.to_string_lossy());
         let sets = [("", config.n, seed), ("_test", config.n_test, seed.derive("test", 0))];
@@ -120,22 +121,44 @@ impl<'a> Pipeline<'a> {
             buffer_bytes: SIMULATED_BUFFER_BYTES,
         };
         let outputs: Vec<PathBuf> = sets.iter().flat_map(|(suffix, ..)| [files(suffix).theta, files(suffix).x]).collect();
-        let depends = fingerprint(&json!([VERSION, config, seed]))?;
+        // A changed program is another simulator; the number of its processes is not.
+        let simulator = simulate::rows_of(self.session, &config.simulator, self.paths, &folder)?;
+        let depends = fingerprint(&json!([VERSION, simulator.identity(), config.simulator.prior(), config.n, config.n_test, seed]))?;
         stage(self.session, &self.run, &Stage { name: "simulate", fingerprint: &depends, outputs: &outputs }, || {
             let mut warnings = Vec::new();
             for (suffix, rows, seed) in &sets {
-                self.session.console.note(format_args!("simulating {rows} pairs of {}", config.task));
-                warnings.extend(simulate::simulate(self.session, simulator.as_ref(), *rows, *seed, (&folder, suffix))?.warnings);
+                self.session.console.note(format_args!("simulating {rows} pairs of {}", config.simulator.name()));
+                let made = match (&config.simulator.task, self.store(config, &folder)) {
+                    (Some(task), None) => {
+                        simulate::simulate(self.session, simulate::simulator(task)?.as_ref(), *rows, *seed, (&folder, suffix))?
+                    }
+                    (_, store) => {
+                        let failed = FailedItems::Keep;
+                        let wanted =
+                            simulate::Wanted { rows: *rows, seed: *seed, store: store.as_deref(), failed, folder: &folder, suffix };
+                        simulate::simulate_items(self.session, simulator.as_ref(), &wanted)?
+                    }
+                };
+                if made.rows < *rows {
+                    return Err(Error::Interrupted { run: self.run.path().to_path_buf() });
+                }
+                warnings.extend(made.warnings);
             }
             Ok(warnings)
         })?;
         Ok((files(""), (config.n_test > 0).then(|| files("_test"))))
     }
 
+    /// Where simulations are kept: where the user says so, and a program's in any case.
+    fn store(&self, config: &SimulateConfig, folder: &Path) -> Option<PathBuf> {
+        let named = config.store.as_ref().map(|store| self.paths.output(store));
+        named.or_else(|| config.simulator.task.is_none().then(|| folder.join("store")))
+    }
+
     fn train(&self, pairs: &PairFiles) -> Result<Posterior, Error> {
         let split_file = self.infer.train_args.split_file.as_ref().map(|file| self.paths.input(file));
-        let task = self.config.simulate.as_ref().map(|config| simulate::simulator(&config.task)).transpose()?;
-        let parameters: Option<Vec<ParameterInfo>> = task.map(|simulator| simulator.parameters());
+        let simulate = self.config.simulate.as_ref();
+        let parameters: Option<Vec<ParameterInfo>> = simulate.map(|config| simulate::parameter_names(&config.simulator)).transpose()?;
         let depends = training_fingerprint(self.session, &self.infer, pairs, split_file.as_deref())?;
         let output = posterior_path(&self.run, &self.infer);
         let request = Training { infer: &self.infer, pairs, split_file, parameters, fingerprint: &depends };
@@ -200,10 +223,11 @@ impl<'a> Pipeline<'a> {
             };
             let samples: Array = npy::read(&observed.samples)?;
             let mut found = compare::compare(&posterior.parameters, &samples, reference)?;
-            if let (Some(predict), Some(task)) = (&config.predict, &self.config.simulate) {
-                let simulator = simulate::simulator(&task.task)?;
+            if let (Some(predict), Some(simulate)) = (&config.predict, &self.config.simulate) {
+                let simulator = simulate::rows_of(self.session, &simulate.simulator, self.paths, self.run.path())?;
                 let seed = self.seed().derive("predict", 0);
-                found.predictive = Some(compare::predict(simulator.as_ref(), predict, &npy::read(&observed.x)?, &samples, seed)?);
+                let x = npy::read(&observed.x)?;
+                found.predictive = Some(compare::predict(self.session, simulator.as_ref(), predict, &x, &samples, seed)?);
             }
             self.run.write_json(COMPARISON, &found)?;
             Ok(Vec::new())
@@ -301,11 +325,11 @@ pub fn training_fingerprint(session: &Session, infer: &InferConfig, pairs: &Pair
 }
 
 /// Every file that the user gives, by its role.
-fn input_files(config: &PipelineConfig, paths: &PathRules) -> Vec<(&'static str, PathBuf)> {
+fn input_files(config: &PipelineConfig, paths: &PathRules) -> Result<Vec<(&'static str, PathBuf)>, Error> {
     let mut files = Vec::new();
     for (data, roles) in [(&config.data, ["theta", "x"]), (&config.validate.data, ["test_theta", "test_x"])] {
         if let Some(data) = data {
-            let pairs = PairFiles::new(data, paths);
+            let pairs = PairFiles::new(data, paths)?;
             files.extend(roles.into_iter().zip([pairs.theta, pairs.x]));
         }
     }
@@ -320,7 +344,7 @@ fn input_files(config: &PipelineConfig, paths: &PathRules) -> Vec<(&'static str,
         files.extend(compare.error_file.as_ref().map(|file| ("reference_error", paths.input(file))));
     }
     files.extend(config.train_args.split_file.as_ref().map(|file| ("split", paths.input(file))));
-    files
+    Ok(files)
 }
 
 /// Where the observations are, and their true parameters.

@@ -8,7 +8,7 @@ use abduce_data::ParameterInfo;
 use abduce_inference::diagnostics::{ConformalScore, Gate};
 use abduce_inference::prior::{Bounds, LocationScale, PriorSpec, TruncatedLocationScale};
 use abduce_inference::simulator::named;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(name)
@@ -36,31 +36,36 @@ fn ltu_ili_data_files_are_read_unchanged() {
     let numpy = read::<DataConfig>("data_numpy.yaml");
     let expected = DataConfig {
         in_dir: "./run1".into(),
-        x_file: "x.npy".into(),
-        theta_file: "theta.npy".into(),
+        x_file: Some("x.npy".into()),
+        theta_file: Some("theta.npy".into()),
         xobs_file: Some("xobs.npy".into()),
         thetafid_file: Some("thetafid.npy".into()),
         thin_data: 1,
         n_data: None,
         nan_rows: NanRows::Drop,
         buffer_mib: 128,
+        num_simulations: None,
+        save_simulated: false,
+        simulator: None,
     };
     assert_eq!(numpy.config, expected);
-    assert_eq!(numpy.config.file(&numpy.config.x_file), PathBuf::from("./run1/x.npy"));
+    assert_eq!(numpy.config.file(Path::new("x.npy")), PathBuf::from("./run1/x.npy"));
     assert!(numpy.notices.is_empty());
 
     let simulator = read::<DataConfig>("data_simulator.yaml");
-    assert_eq!(simulator.config, DataConfig { thetafid_file: None, ..expected });
-    assert_eq!(
-        messages(&simulator),
-        [
-            "data_simulator.yaml:3:1: `num_simulations` is ignored: only sequential engines simulate while training",
-            "data_simulator.yaml:4:1: `save_simulated` is ignored: only sequential engines simulate while training",
-        ]
-    );
+    let rounds = DataConfig { thetafid_file: None, num_simulations: Some(500), save_simulated: true, ..expected };
+    assert_eq!(simulator.config, rounds);
+    assert!(messages(&simulator).is_empty());
+
+    let text = "num_simulations: 50\nsimulator: {command: [sh, sim.sh], workers: 4, timeout_s: 2.5}\n";
+    let own = parse::<DataConfig>("data.yaml", text, &[]).unwrap().config;
+    let program = own.simulator.clone().unwrap();
+    assert_eq!((program.command.len(), program.workers, program.timeout_s, program.retries), (2, Some(4), Some(2.5), 1));
+    assert_eq!((&own.x_file, own.num_simulations), (&None, Some(50)));
+    assert_eq!(parse::<DataConfig>("again.yaml", &to_yaml(&own).unwrap(), &[]).unwrap().config, own);
 
     let older = read::<DataConfig>("data_older.yaml").config;
-    assert_eq!((older.in_dir, older.theta_file, older.thin_data), ("/scratch/halos".into(), "cosmo.npy".into(), 4));
+    assert_eq!((older.in_dir, older.theta_file, older.thin_data), ("/scratch/halos".into(), Some("cosmo.npy".into()), 4));
 }
 
 #[test]
@@ -184,7 +189,7 @@ fn metrics_of_our_own() {
 fn one_file_form() {
     let config = read::<PipelineConfig>("pipeline.yaml").config;
     let simulate = config.simulate.as_ref().unwrap();
-    assert_eq!((simulate.task.as_str(), simulate.n, simulate.n_test, simulate.seed), ("two_moons", 10_000, 500, None));
+    assert_eq!((simulate.simulator.name(), simulate.n, simulate.n_test, simulate.seed), ("two_moons", 10_000, 500, None));
     let info: Vec<ParameterInfo> = config.parameters.iter().map(ParameterInfo::from).collect();
     assert_eq!((info[0].label.as_deref(), info[1].unit.as_deref()), (Some(r"\theta_0"), Some("Msun")));
     assert_eq!(config.validate.gates, [Gate::Coverage]);
@@ -199,7 +204,7 @@ fn one_file_form() {
     let Some(PriorSpec::Joint(parts)) = &joint.prior else { panic!("{:?}", joint.prior) };
     assert_eq!(parts[0], PriorSpec::LogNormal(LocationScale { loc: 0.0.into(), scale: 0.5.into() }));
     assert_eq!(joint.data.as_ref().unwrap().nan_rows, NanRows::Error);
-    assert_eq!(joint.validate.data.unwrap().theta_file, PathBuf::from("theta_test.csv"));
+    assert_eq!(joint.validate.data.unwrap().theta_file, Some(PathBuf::from("theta_test.csv")));
 }
 
 /// The resolved configuration reads back to itself, from YAML and from JSON, without a notice.

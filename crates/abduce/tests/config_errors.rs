@@ -2,7 +2,7 @@
 //!
 //! The answers stand in `tests/config/errors.txt`. After a wanted change, run with `UPDATE_EXPECTED=1` and read the difference.
 
-use abduce::config::{DataConfig, InferConfig, PathRules, PipelineConfig, Section, ValConfig, explain, load, parse};
+use abduce::config::{DataConfig, InferConfig, PathRules, PipelineConfig, Section, SimulatorConfig, ValConfig, explain, load, parse};
 use abduce::error::{ConfigError, ReportStyle, render};
 use proptest::prelude::*;
 use std::fmt::Write as _;
@@ -42,6 +42,14 @@ fn data(text: &str) -> String {
 
 fn val(text: &str) -> String {
     refusal::<ValConfig>("val.yaml", text, &[])
+}
+
+fn whole_simulator(text: &str) -> String {
+    refusal::<SimulatorConfig>("simulator.yaml", text, &[])
+}
+
+fn simulator(text: &str) -> String {
+    whole_simulator(&format!("{text}{PRIOR}"))
 }
 
 fn pipeline(text: &str) -> String {
@@ -114,6 +122,26 @@ fn refusals_say_what_where_and_what_instead() {
         ("stored data without prior and test pairs", pipeline("out_dir: o\ndata: {x_file: x.npy, theta_file: t.npy}\nsample: {}\n")),
         ("posterior of another run", pipeline("out_dir: o\nsimulate: {task: sir, n: 10}\nvalidate: {posterior_file: p.pkl}\n")),
         ("prior beside a task", pipeline(&format!("out_dir: o\nsimulate: {{task: sir, n: 10}}\n{PRIOR}"))),
+        ("no simulator", pipeline("out_dir: o\nsimulate: {n: 10}\n")),
+        ("task and command", pipeline("out_dir: o\nsimulate:\n  task: sir\n  command: [./run]\n  n: 10\n")),
+        ("a program's key beside a task", pipeline("out_dir: o\nsimulate:\n  task: sir\n  n: 10\n  timeout_s: 5\n")),
+        ("command without prior", pipeline("out_dir: o\nsimulate:\n  command: [./run]\n  n: 10\n")),
+        ("prior beside a command", pipeline(&format!("out_dir: o\nsimulate:\n  command: [./run]\n  n: 10\n  {PRIOR}{PRIOR}"))),
+        ("unknown key of a command", pipeline(&format!("out_dir: o\nsimulate:\n  command: [./run]\n  n: 10\n  timeout: 5\n  {PRIOR}"))),
+        ("command as a text", simulator("command: ./run --fast\n")),
+        ("unknown exchange", simulator("command: [./run]\nexchange: pipes\n")),
+        ("no time at all", simulator("command: [./run]\ntimeout_s: 0\nworkers: 0\n")),
+        ("names of parameters that do not match", simulator("command: [./run]\nparameters: [{name: a}, {name: b}, {name: a}]\n")),
+        ("files without a place for x", simulator("command: [./run, '{theta}']\nexchange: npy_files\n")),
+        ("one seed for a batch", simulator("command: [./run, '{dir}', '{seed}']\nexchange: npy_files\nbatch: 10\n")),
+        ("placeholders on a command with lines", simulator("command: [./run, '{theta}', '{x}']\n")),
+        ("a datum without values", simulator("command: [./run]\nx_shape: [3, 0]\n")),
+        ("prior of a command with swapped bounds", whole_simulator("command: [./run]\nprior:\n  uniform:\n    low: [3]\n    high: [2]\n")),
+        ("simulations saved without names", data("num_simulations: 10\nsave_simulated: true\nx_file: x.npy\n")),
+        ("nothing to save", data("x_file: x.npy\ntheta_file: t.npy\nsave_simulated: true\n")),
+        ("one name of two", data("num_simulations: 10\nx_file: x.npy\n")),
+        ("simulator without a number", data("x_file: x.npy\ntheta_file: t.npy\nsimulator: {task: sir}\n")),
+        ("prior of a data file's simulator", data(&format!("num_simulations: 10\nsimulator:\n  command: [./run]\n  {PRIOR}"))),
         ("override of an unknown key", set(&["model.nets.0.hidden_feature=64"])),
         ("override of the wrong type", set(&["train_args.learning_rate=high"])),
         ("override past the end", set(&["model.nets.3.hidden_features=64"])),

@@ -3,12 +3,21 @@
 //! A [`Simulator`] names its parameters, knows its prior and turns θ into one datum x. [`simulate_table`] fills a training set with them; the
 //! built-in ones are found by [`named`]. Each benchmark task also offers its exact log-likelihood as a function, from which posteriors can be
 //! checked.
+//!
+//! Whoever needs many rows asks a [`RowSimulator`]: [`InProcess`] runs a built-in simulator on threads, [`external`] any program of the
+//! user's in processes, and both give rows that depend on (θ, seed, index) alone. [`store`] keeps them on disk, so that nothing is simulated twice;
+//! [`SimulationSet`] is a growing set in two npy files, as sequential inference needs it.
 
 mod dormand_prince;
+pub mod external;
 pub mod gaussian_linear;
 pub mod gaussian_mixture;
+mod in_process;
+mod rows;
+mod set;
 pub mod sir;
 pub mod slcp;
+pub mod store;
 pub mod sz_cluster;
 mod table;
 pub mod toy;
@@ -17,6 +26,12 @@ pub mod two_moons;
 #[cfg(test)]
 mod reference;
 
+pub use in_process::InProcess;
+pub use rows::{
+    Completed, Ending, Failure, FailureKind, Progress, Request, RowSimulator, Rows, SimulationError, Theta, simulate_rows,
+    simulate_rows_watched,
+};
+pub use set::{Proposal, Round, Saving, SetError, SimulationSet};
 pub use table::{SimulatedTable, simulate_table};
 
 use crate::prior::{Prior, PriorSpec};

@@ -48,7 +48,7 @@ pub fn run(session: &Session, args: &TrainArgs) -> Result<Ending, Error> {
     let folder = session.path(args.out.as_deref().unwrap_or(&infer.out_dir));
     infer.out_dir = ".".into();
 
-    let pairs = PairFiles::new(&data.config, &data.paths);
+    let pairs = PairFiles::new(&data.config, &data.paths)?;
     let split_file = infer.train_args.split_file.as_ref().map(|file| loaded.paths.input(file));
     let text = config::to_yaml(&infer)?;
     let mut manifest = Manifest::new(VERSION, Seed(infer.seed), session.compute.simd.name(), &text);

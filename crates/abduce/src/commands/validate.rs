@@ -91,7 +91,7 @@ pub fn run(session: &Session, args: &ValidateArgs) -> Result<Ending, Error> {
         run.as_ref().map(|run| RunDir::open(run)?.manifest()).transpose()?.and_then(|manifest| manifest.seeds.get("run").copied());
     let seed = args.seed.or(config.seed).map(Seed).or(run_seed).unwrap_or(Seed(0));
 
-    let pairs = PairFiles::new(&data, &paths);
+    let pairs = PairFiles::new(&data, &paths)?;
     let source = pairs.open()?;
     let observation = observation(&data, &paths, &posterior)?;
     let test = Test { posterior: &posterior, source: &source, config: &config, observation, gates: gates.clone(), seed };

@@ -1,6 +1,7 @@
 //! The data file: where θ and x are stored.
 
 use super::infer::here;
+use super::simulator::{PriorPlace, SimulatorConfig};
 use super::{Findings, Section, support};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,17 +11,19 @@ use std::path::PathBuf;
 /// LtU-ILI's data files for StaticNumpyLoader and SBISimulator are read unchanged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-ignored" = support::DATA, "x-unavailable-keys" = support::LOADER_KEYS))]
+#[schemars(extend("x-unavailable-keys" = support::LOADER_KEYS))]
 pub struct DataConfig {
     /// Folder of the files below.
     #[serde(default = "here")]
     #[schemars(extend("x-aliases" = ["data_dir"]))]
     pub in_dir: PathBuf,
-    /// The data x, one row per simulation.
-    pub x_file: PathBuf,
+    /// The data x, one row per simulation. With `num_simulations` the file need not exist yet, and need not be named.
+    #[serde(default)]
+    pub x_file: Option<PathBuf>,
     /// The parameters θ, one row per simulation.
+    #[serde(default)]
     #[schemars(extend("x-aliases" = ["param_file"]))]
-    pub theta_file: PathBuf,
+    pub theta_file: Option<PathBuf>,
     /// An observation, or several as rows, to apply the posterior to.
     #[serde(default)]
     pub xobs_file: Option<PathBuf>,
@@ -42,6 +45,16 @@ pub struct DataConfig {
     #[serde(default = "buffer")]
     #[schemars(range(min = 1, max = 1048576))]
     pub buffer_mib: usize,
+    /// Simulations per round of a sequential engine; other engines use what is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub num_simulations: Option<usize>,
+    /// Whether each round rewrites `x_file` and `theta_file` with all simulations so far.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub save_simulated: bool,
+    /// What simulates the rounds of a sequential engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulator: Option<SimulatorConfig>,
 }
 
 fn one() -> usize {
@@ -75,8 +88,30 @@ impl Section for DataConfig {
     const KIND: &'static str = "data";
 
     fn check(&self, findings: &mut Findings) {
-        if self.x_file == self.theta_file {
+        let files = [("x_file", &self.x_file), ("theta_file", &self.theta_file)];
+        for (key, _) in files.iter().filter(|(_, file)| file.is_none()) {
+            if self.save_simulated {
+                let help = format!("add `{key}`, the file to be written");
+                findings.error("save_simulated", &format!("`save_simulated` needs to know `{key}`"), &help);
+            } else if self.num_simulations.is_none() {
+                // As the reader says it of a key that is always needed.
+                findings.error("", &format!("missing key `{key}`"), "name the files of the stored simulations");
+            }
+        }
+        if self.num_simulations.is_some() && self.x_file.is_some() != self.theta_file.is_some() && !self.save_simulated {
+            findings.error("", "one of `x_file` and `theta_file` is named, the other is not", "name both, or none");
+        }
+        if self.x_file.is_some() && self.x_file == self.theta_file {
             findings.error("theta_file", "`theta_file` and `x_file` are the same file", "name the file with the parameters");
+        }
+        if self.save_simulated && self.num_simulations.is_none() {
+            findings.error("save_simulated", "`save_simulated` without simulations to save", "add `num_simulations`");
+        }
+        if let Some(simulator) = &self.simulator {
+            simulator.check_at("simulator.", PriorPlace::InferFile, findings);
+            if self.num_simulations.is_none() {
+                findings.error("simulator", "a simulator without a number of simulations", "add `num_simulations`");
+            }
         }
     }
 }

@@ -290,10 +290,15 @@ pub(crate) fn check_training(model: &ModelConfig, train: &TrainConfig, parameter
     if train.schedule == Schedule::Cosine && train.max_num_epochs.is_none() {
         findings.error("train_args.schedule", "schedule `cosine` needs to know its length", "set `max_num_epochs` in train_args");
     }
+    check_names(parameters, "parameters", findings);
+}
+
+/// Every parameter has a name of its own; `section` is where they stand.
+pub(crate) fn check_names(parameters: &[Parameter], section: &str, findings: &mut Findings) {
     for (index, parameter) in parameters.iter().enumerate() {
         if parameters[..index].iter().any(|other| other.name == parameter.name) {
             let message = format!("two parameters are called `{}`", parameter.name);
-            findings.error(&format!("parameters.{index}.name"), &message, "every parameter needs a name of its own");
+            findings.error(&format!("{section}.{index}.name"), &message, "every parameter needs a name of its own");
         }
     }
 }
@@ -317,7 +322,8 @@ pub(crate) fn check_priors(prior: Option<&PriorSpec>, proposal: Option<&PriorSpe
     }
 }
 
-fn dimension_of(spec: &PriorSpec, section: &str, findings: &mut Findings) -> Option<usize> {
+/// Number of parameters of a prior that stands at `section`; nothing, and a finding, where it cannot be built.
+pub(crate) fn dimension_of(spec: &PriorSpec, section: &str, findings: &mut Findings) -> Option<usize> {
     match Prior::new(spec.clone()) {
         Ok(prior) => Some(prior.parameters()),
         Err(error) => {

@@ -2,7 +2,7 @@
 //!
 //! A file goes through five steps. [`load`] reads it into a tree with positions (`node`), merges the overrides (`overrides`), checks the tree
 //! against the schema of its struct (`schema`, `reader`), fills the defaults that depend on other keys, and runs the struct's own `check`.
-//! Every problem points at its line. The structs are plain data: [`DataConfig`], [`InferConfig`], [`ValConfig`], [`PipelineConfig`]. They
+//! Every problem points at its line. The structs are plain data: [`DataConfig`], [`InferConfig`], [`ValConfig`], [`PipelineConfig`], [`SimulatorConfig`]. They
 //! are at the same time the YAML sections, the schema (`abduce schema`) and the reference (`abduce explain`).
 //!
 //! ```
@@ -28,6 +28,7 @@ mod pipeline;
 mod reader;
 mod sampling;
 mod schema;
+mod simulator;
 mod support;
 mod val;
 
@@ -41,6 +42,7 @@ pub use nets::{
 pub use paths::{POSTERIOR_FILE, PathRules, posterior_file_name};
 pub use pipeline::{CompareConfig, CompareScale, PipelineConfig, PredictConfig, ReportConfig, SampleConfig, SimulateConfig};
 pub use sampling::{SampleMethod, SampleParams};
+pub use simulator::{ExchangeConfig, SimulatorConfig};
 pub use val::{
     ConformalConfig, CoverageConfig, CoveragePlot, DataAveragedC2stConfig, DrawsConfig, LocalC2stConfig, MetricConfig,
     PosteriorSamplesConfig, RegionsConfig, SinglePosteriorConfig, ValConfig,
@@ -206,13 +208,15 @@ pub enum SchemaKind {
     Val,
     /// [`PipelineConfig`].
     Pipeline,
+    /// [`SimulatorConfig`].
+    Simulator,
     /// `metrics.json`.
     Metrics,
 }
 
 impl SchemaKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Data, Self::Infer, Self::Val, Self::Pipeline, Self::Metrics];
+    pub const ALL: [Self; 6] = [Self::Data, Self::Infer, Self::Val, Self::Pipeline, Self::Simulator, Self::Metrics];
 
     /// Its name on the command line and in `schema/NAME.json`.
     pub const fn name(self) -> &'static str {
@@ -221,6 +225,7 @@ impl SchemaKind {
             Self::Infer => InferConfig::KIND,
             Self::Val => ValConfig::KIND,
             Self::Pipeline => PipelineConfig::KIND,
+            Self::Simulator => SimulatorConfig::KIND,
             Self::Metrics => "metrics",
         }
     }
@@ -233,6 +238,7 @@ pub fn json_schema(kind: SchemaKind) -> Value {
         SchemaKind::Infer => schema::published_schema::<InferConfig>(),
         SchemaKind::Val => schema::published_schema::<ValConfig>(),
         SchemaKind::Pipeline => schema::published_schema::<PipelineConfig>(),
+        SchemaKind::Simulator => schema::published_schema::<SimulatorConfig>(),
         SchemaKind::Metrics => schema::plain_schema::<abduce_inference::diagnostics::Metrics>(),
     }
 }

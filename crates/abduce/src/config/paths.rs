@@ -19,6 +19,11 @@ impl PathRules {
         Self { working: working.to_path_buf(), folder }
     }
 
+    /// The folder of the file: where a program that it names is run.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The places where an input may be, first choice first.
     pub fn candidates(&self, path: &Path) -> Vec<PathBuf> {
         let mut places = vec![self.working.join(path)];

@@ -6,10 +6,10 @@ use super::infer::{
 };
 use super::nets::EmbeddingConfig;
 use super::sampling::{SampleMethod, SampleParams};
+use super::simulator::{PriorPlace, SimulatorConfig};
 use super::val::{ValConfig, check_validation};
 use super::{Findings, Section};
 use abduce_inference::prior::PriorSpec;
-use abduce_inference::simulator;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,13 +29,13 @@ pub struct PipelineConfig {
     /// Names of the parameters, in the order of the columns of θ; the task's own where not given.
     #[serde(default)]
     pub parameters: Vec<Parameter>,
-    /// Simulate the training and test pairs with a built-in task.
+    /// Simulate the training and test pairs, with a built-in task or a program.
     #[serde(default)]
     pub simulate: Option<SimulateConfig>,
     /// Stored simulations, in place of `simulate`.
     #[serde(default)]
     pub data: Option<DataConfig>,
-    /// The prior p(θ) of stored simulations; a task brings its own.
+    /// The prior p(θ) of stored simulations; `simulate` brings its own.
     #[serde(default)]
     pub prior: Option<PriorSpec>,
     /// What the parameters of the stored simulations were drawn from, where that is not the prior.
@@ -63,10 +63,9 @@ pub struct PipelineConfig {
 }
 
 impl PipelineConfig {
-    /// The prior: the one given, or the task's own. None only where neither is there, which the check of the file refuses.
+    /// The prior: the one given, or the simulator's own. None only where neither is there, which the check of the file refuses.
     pub fn prior(&self) -> Option<PriorSpec> {
-        let task = || simulator::named(&self.simulate.as_ref()?.task).map(|task| task.prior().spec().clone());
-        self.prior.clone().or_else(task)
+        self.prior.clone().or_else(|| self.simulate.as_ref()?.simulator.prior())
     }
 
     /// The training part. None only without a prior.
@@ -85,13 +84,12 @@ impl PipelineConfig {
     }
 }
 
-/// Pairs (θ, x) from a built-in simulator.
+/// Pairs (θ, x) from a simulator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct SimulateConfig {
-    /// The simulator; it brings its own prior.
-    #[schemars(extend("enum" = simulator::names(), "x-kind" = "task"))]
-    pub task: String,
+    /// The simulator.
+    #[serde(flatten)]
+    pub simulator: SimulatorConfig,
     /// Number of training pairs.
     #[schemars(range(min = 2))]
     pub n: usize,
@@ -104,6 +102,10 @@ pub struct SimulateConfig {
     /// Folder for theta.npy and x.npy, inside the run directory.
     #[serde(default = "simulations")]
     pub out: PathBuf,
+    /// Folder of simulations that several runs share and none repeats. A program's are otherwise kept in the run directory, so that a run that was
+    /// stopped goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<PathBuf>,
 }
 
 fn test_pairs() -> usize {
@@ -229,10 +231,18 @@ impl Section for PipelineConfig {
                     findings.error("data", "stored simulations do not tell their prior", "add a section `prior`");
                 }
             }
-            (Some(_), None) => {
+            (Some(simulate), None) => {
+                simulate.simulator.check_at("simulate.", PriorPlace::Here, findings);
                 for (section, given) in [("prior", self.prior.is_some()), ("proposal", self.proposal.is_some())] {
-                    if given {
-                        findings.error(section, "the task of `simulate` draws from its own prior", &format!("leave `{section}` out"));
+                    match (given, &simulate.simulator.task) {
+                        (false, _) => {}
+                        (true, Some(_)) => {
+                            findings.error(section, "the task of `simulate` draws from its own prior", &format!("leave `{section}` out"));
+                        }
+                        (true, None) => {
+                            let help = "give `prior` in the section `simulate`, and there alone";
+                            findings.error(section, "the parameters of `simulate` are drawn from the prior of that section", help);
+                        }
                     }
                 }
             }

@@ -33,13 +33,6 @@ pub(crate) type Ignored = &'static [(&'static str, &'static str)];
 /// In every `args` of an object.
 pub(crate) const ARGS: Ignored = &[("device", "everything runs on the CPU")];
 
-/// In the data file.
-pub(crate) const DATA: Ignored = &[
-    ("num_simulations", "only sequential engines simulate while training"),
-    ("save_simulated", "only sequential engines simulate while training"),
-    ("simulator", "only sequential engines simulate while training"),
-];
-
 /// In `model`.
 pub(crate) const MODEL: Ignored =
     &[("kwargs", "it configured TensorFlow in pydelfi"), ("num_workers", "it belongs to the ABC engines; use --threads")];

@@ -3,8 +3,9 @@
 use crate::config::{CompareScale, PredictConfig};
 use crate::error::Error;
 use crate::present::comparison::{Comparison, Predictive};
+use crate::session::Session;
 use abduce_data::{Array, ParameterInfo, Seed};
-use abduce_inference::simulator::{Outcome, Simulator};
+use abduce_inference::simulator::{RowSimulator, Theta, simulate_rows};
 
 /// What to compare with.
 #[derive(Clone, Debug)]
@@ -79,7 +80,14 @@ const REPLICATES: usize = 100;
 /// Counts of one feature in replicated data sets: every observation once, simulated from a draw of its posterior.
 ///
 /// `x` are the observations (n_obs, …), `samples` their draws (n_obs, n, d).
-pub fn predict(simulator: &dyn Simulator, config: &PredictConfig, x: &Array, samples: &Array, seed: Seed) -> Result<Predictive, Error> {
+pub fn predict(
+    session: &Session,
+    simulator: &dyn RowSimulator,
+    config: &PredictConfig,
+    x: &Array,
+    samples: &Array,
+    seed: Seed,
+) -> Result<Predictive, Error> {
     let (features, d) = (x.row_len(), simulator.prior().parameters());
     if config.feature >= features {
         return Err(Error::failed(
@@ -89,19 +97,27 @@ pub fn predict(simulator: &dyn Simulator, config: &PredictConfig, x: &Array, sam
     }
     let observed: Vec<f64> = (0..x.rows()).map(|row| f64::from(x.row(row)[config.feature])).collect();
     let draws = samples.row_len() / d;
-    let (mut theta, mut datum) = (vec![0.0; d], vec![0.0f32; features]);
+    let theta: Vec<f32> = (0..REPLICATES)
+        .flat_map(|replicate| (0..x.rows()).flat_map(move |row| &samples.row(row)[replicate % draws * d..][..d]))
+        .copied()
+        .collect();
+    let made = simulate_rows(simulator, Theta::Given(&theta), 0, REPLICATES * x.rows(), seed, &session.stop)?;
+    let reached = made.done.len();
+    if reached < REPLICATES * x.rows() {
+        let message = format!("stopped; {reached} of {} predicted data were simulated", REPLICATES * x.rows());
+        return Err(Error::Unfinished { message, help: "the same command simulates them again".into() });
+    }
+    if made.x.row_len() != features {
+        return Err(Error::failed(
+            format!("report.compare.predict: the simulator makes {} values, an observation has {features}", made.x.row_len()),
+            "observations and simulations must be of one kind",
+        ));
+    }
     let replicates: Vec<Vec<f64>> = (0..REPLICATES)
         .map(|replicate| {
-            let mut values = Vec::with_capacity(x.rows());
-            for row in 0..x.rows() {
-                let draw = replicate % draws;
-                theta.iter_mut().zip(&samples.row(row)[draw * d..]).for_each(|(t, &v)| *t = f64::from(v));
-                let mut rng = seed.stream("predict", (replicate * x.rows() + row) as u64);
-                if simulator.simulate(&theta, &mut rng, &mut datum) == Outcome::Done {
-                    values.push(f64::from(datum[config.feature]));
-                }
-            }
-            values
+            let values = (0..x.rows()).map(|row| f64::from(made.x.row(replicate * x.rows() + row)[config.feature]));
+            // Failed simulations predict nothing.
+            values.filter(|value| value.is_finite()).collect()
         })
         .collect();
     let edges = edges(&observed, &replicates, config.bins);

@@ -30,16 +30,23 @@ pub struct PairFiles {
 }
 
 impl PairFiles {
-    /// The files of a data section.
-    pub fn new(config: &DataConfig, paths: &PathRules) -> Self {
-        Self {
-            theta: paths.input(&config.file(&config.theta_file)),
-            x: paths.input(&config.file(&config.x_file)),
+    /// The files of a data section, which must name them.
+    pub fn new(config: &DataConfig, paths: &PathRules) -> Result<Self, Error> {
+        let file = |name: &str, file: &Option<PathBuf>| match file {
+            Some(file) => Ok(paths.input(&config.file(file))),
+            None => Err(Error::Usage {
+                message: format!("the data section names no `{name}`"),
+                help: format!("this engine uses stored simulations: add `{name}`"),
+            }),
+        };
+        Ok(Self {
+            theta: file("theta_file", &config.theta_file)?,
+            x: file("x_file", &config.x_file)?,
             thin: config.thin_data,
             first: config.n_data,
             nan_rows: config.nan_rows,
             buffer_bytes: config.buffer_mib << 20,
-        }
+        })
     }
 
     /// Size and hash of both files.

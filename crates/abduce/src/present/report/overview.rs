@@ -14,7 +14,7 @@ pub(super) fn title(files: &RunFiles) -> String {
             return title.clone();
         }
         if let Some(simulate) = &config.simulate {
-            return capital(&simulate.task.replace('_', " "));
+            return capital(&simulate.simulator.name().replace('_', " "));
         }
     }
     let name = files.posterior.as_ref().map(|posterior| posterior.name.as_str()).filter(|name| !name.is_empty());
