@@ -94,7 +94,6 @@ fn infer_file_of_backend_sbi() {
         [
             "infer_sbi.yaml:7:88: `proposal.uniform.device` is ignored: everything runs on the CPU",
             "infer_sbi.yaml:20:21: `model.nets.3.num_transforms` is ignored: a MADE is a single transform",
-            "infer_sbi.yaml:24:3: `train_args.num_round` is ignored: NPE trains in one round",
             "infer_sbi.yaml:25:3: `train_args.show_train_summary` is ignored: the report shows the training curves",
             "infer_sbi.yaml:26:9: `cuda` is not built in; running on the CPU",
         ]

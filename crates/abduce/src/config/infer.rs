@@ -65,6 +65,10 @@ impl Section for InferConfig {
         if self.device != "cpu" {
             findings.notice("device", format!("`{}` is not built in; running on the CPU", self.device));
         }
+        if self.model.engine.is_sequential() {
+            let help = "use `abduce run` with the sections `simulate` and `sample`";
+            findings.error("model.engine", "a sequential engine simulates while it trains, which an infer file alone can't", help);
+        }
         check_training(&self.model, &self.train_args, &self.parameters, findings);
         check_priors(Some(&self.prior), self.proposal.as_ref(), self.parameters.len(), findings);
     }
@@ -130,7 +134,14 @@ pub struct TrainConfig {
     /// Training ends after this many epochs without a better validation loss. Backend lampe: 30.
     #[schemars(range(min = 1))]
     pub stop_after_epochs: usize,
-    /// Engine NRE: parameters that each datum is tried with, its own among them.
+    /// Sequential engines: rounds of simulations.
+    #[schemars(range(min = 1, max = 1000))]
+    pub num_round: usize,
+    /// Engine SNPE: add the plain loss of the pairs that come from the prior.
+    pub use_combined_loss: bool,
+    /// Sequential engines: train each round anew, scaled to all simulations so far, in place of going on from the last round's weights.
+    pub retrain_from_scratch: bool,
+    /// Engines NRE and SNPE: parameters that each datum is tried with, its own among them.
     #[schemars(range(min = 2, max = 10_000))]
     pub num_atoms: usize,
     /// Engine NRE_C: parameters from the prior that each datum is tried with.
@@ -160,6 +171,9 @@ impl Default for TrainConfig {
             validation_fraction: 0.1,
             split_file: None,
             stop_after_epochs: 20,
+            num_round: 1,
+            use_combined_loss: false,
+            retrain_from_scratch: false,
             num_atoms: 10,
             num_classes: 5,
             gamma: 1.0,
@@ -210,9 +224,9 @@ pub(crate) fn fill_engine_defaults(file: &mut Value) {
     let Some(model) = file.get_mut("model").and_then(Value::as_object_mut) else { return };
     let engine = model.get("engine").and_then(|engine| serde_json::from_value::<Engine>(engine.clone()).ok()).unwrap_or_default();
     let net = match engine {
-        Engine::Npe => return,
-        Engine::Nle => "maf",
-        Engine::Nre | Engine::NreA | Engine::NreC | Engine::Bnre => "resnet",
+        Engine::Npe | Engine::Snpe | Engine::Tsnpe => return,
+        Engine::Nle | Engine::Snle => "maf",
+        Engine::Nre | Engine::NreA | Engine::NreC | Engine::Bnre | Engine::Snre | Engine::SnreA | Engine::SnreC => "resnet",
         Engine::Fmpe | Engine::Npse => "mlp",
     };
     let nets = model.entry("nets").or_insert_with(|| json!([{"model": net}]));

@@ -48,6 +48,24 @@ pub enum Engine {
     /// Neural posterior score estimation: p(θ | x) as a diffusion run backward; `sde_type` is its noise.
     #[serde(rename = "NPSE")]
     Npse,
+    /// Sequential NPE-C (APT): in `num_round` rounds simulations close in on one observation; needs a simulator and the observation.
+    #[serde(rename = "SNPE")]
+    Snpe,
+    /// Truncated sequential NPE: rounds of simulations from the prior, cut to where the posterior is.
+    #[serde(rename = "TSNPE")]
+    Tsnpe,
+    /// Sequential NLE.
+    #[serde(rename = "SNLE")]
+    Snle,
+    /// Sequential NRE with the loss of NRE-B.
+    #[serde(rename = "SNRE")]
+    Snre,
+    /// Sequential NRE-A.
+    #[serde(rename = "SNRE_A")]
+    SnreA,
+    /// Sequential NRE-C.
+    #[serde(rename = "SNRE_C")]
+    SnreC,
 }
 
 /// The noise of score models.
@@ -76,15 +94,31 @@ pub enum NetSort {
 }
 
 /// Other names of engines: (theirs, ours). sbi calls its classes by the paper's names too.
-pub(crate) const ENGINE_NAMES: &[(&str, &str)] =
-    &[("NPE_C", "NPE"), ("APT", "NPE"), ("NLE_A", "NLE"), ("NRE_B", "NRE"), ("AALR", "NRE_A"), ("CNRE", "NRE_C")];
+pub(crate) const ENGINE_NAMES: &[(&str, &str)] = &[
+    ("NPE_C", "NPE"),
+    ("APT", "NPE"),
+    ("NLE_A", "NLE"),
+    ("NRE_B", "NRE"),
+    ("AALR", "NRE_A"),
+    ("CNRE", "NRE_C"),
+    ("SNPE_C", "SNPE"),
+    ("SNL", "SNLE"),
+    ("SNLE_A", "SNLE"),
+    ("SNRE_B", "SNRE"),
+    ("SRE", "SNRE"),
+];
 
 impl Engine {
+    /// Whether it simulates while it trains.
+    pub const fn is_sequential(self) -> bool {
+        matches!(self, Self::Snpe | Self::Tsnpe | Self::Snle | Self::Snre | Self::SnreA | Self::SnreC)
+    }
+
     /// What its nets are.
     pub const fn wants(self) -> NetSort {
         match self {
-            Self::Npe | Self::Nle => NetSort::Density,
-            Self::Nre | Self::NreA | Self::NreC | Self::Bnre => NetSort::Classifier,
+            Self::Npe | Self::Nle | Self::Snpe | Self::Tsnpe | Self::Snle => NetSort::Density,
+            Self::Nre | Self::NreA | Self::NreC | Self::Bnre | Self::Snre | Self::SnreA | Self::SnreC => NetSort::Classifier,
             Self::Fmpe | Self::Npse => NetSort::Field,
         }
     }

@@ -247,6 +247,19 @@ impl Section for PipelineConfig {
                 }
             }
         }
+        if self.model.engine.is_sequential() {
+            if self.simulate.is_none() {
+                let help = "add a section `simulate`, whose `n` counts the simulations of each round";
+                findings.error("model.engine", "a sequential engine simulates while it trains, and there is no simulator", help);
+            }
+            if self.sample.is_none() {
+                findings.error(
+                    "model.engine",
+                    "a sequential engine closes in on an observation, and there is none",
+                    "add `sample: {x_file: …}`",
+                );
+            }
+        }
         if self.validate.posterior_file.is_some() {
             findings.error("validate.posterior_file", "a pipeline validates the posterior that it trains", "leave `posterior_file` out");
         }

@@ -7,10 +7,7 @@
 pub(crate) type Unavailable = &'static [&'static str];
 
 /// Engines, with sbi's aliases.
-pub(crate) const ENGINES: Unavailable = &[
-    "SNPE", "SNLE", "SNRE", "MCABC", "SMCABC", "SNPE_A", "SNPE_B", "SNPE_C", "SNL", "SNLE_A", "SNRE_A", "SRE", "SNRE_B", "SNRE_C", "ABC",
-    "SMC", "TSNPE",
-];
+pub(crate) const ENGINES: Unavailable = &["MCABC", "SMCABC", "SNPE_A", "SNPE_B", "ABC", "SMC"];
 
 /// Models of a net.
 pub(crate) const NETS: Unavailable = &["ncsf", "gf", "sospf", "naf", "unaf", "cnf"];
@@ -48,11 +45,8 @@ pub(crate) const MADE: Ignored = &[("num_transforms", "a MADE is a single transf
 
 /// In `train_args`.
 pub(crate) const TRAIN: Ignored = &[
-    ("num_round", "NPE trains in one round"),
-    ("use_combined_loss", "it belongs to the sequential engines"),
-    ("discard_prior_samples", "it belongs to the sequential engines"),
-    ("retrain_from_scratch", "it belongs to the sequential engines"),
-    ("force_first_round_loss", "it belongs to the sequential engines"),
+    ("discard_prior_samples", "all rounds are used"),
+    ("force_first_round_loss", "the first round always draws from the prior"),
     ("show_train_summary", "the report shows the training curves"),
     ("dataloader_kwargs", "it belongs to PyTorch's data loader"),
 ];

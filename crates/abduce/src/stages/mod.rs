@@ -10,6 +10,7 @@ pub mod inputs;
 pub mod nets;
 pub mod run;
 pub mod sample;
+pub mod sequential;
 pub mod simulate;
 pub mod train;
 pub mod validate;

@@ -5,6 +5,7 @@ use crate::error::Error;
 use abduce_density::{ClassifierSpec, DensitySpec, SplineSpec};
 use abduce_diffusion::{NoiseSchedule, TimeEmbedding};
 use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, RatioLoss};
+use abduce_inference::sequential::{AtomicLoss, Strategy};
 use abduce_nn::adam::AdamConfig;
 use abduce_nn::{ActivationName, EmbeddingSpec, trainer};
 
@@ -100,15 +101,17 @@ const fn activation(name: Activation) -> ActivationName {
     }
 }
 
-/// What is learnt.
+/// What is learnt, in the first round where there are several.
 pub const fn engine(model: &ModelConfig, train: &TrainConfig) -> Engine {
     match model.engine {
-        config::Engine::Npe => Engine::Npe,
-        config::Engine::Nle => Engine::Nle,
+        config::Engine::Npe | config::Engine::Snpe | config::Engine::Tsnpe => Engine::Npe,
+        config::Engine::Nle | config::Engine::Snle => Engine::Nle,
         config::Engine::Fmpe | config::Engine::Npse => Engine::Field,
-        config::Engine::Nre => Engine::Nre(RatioLoss::Multiclass { atoms: train.num_atoms }),
-        config::Engine::NreA => Engine::Nre(RatioLoss::Binary { balance: 0.0 }),
-        config::Engine::NreC => Engine::Nre(RatioLoss::Contrastive { classes: train.num_classes, gamma: train.gamma }),
+        config::Engine::Nre | config::Engine::Snre => Engine::Nre(RatioLoss::Multiclass { atoms: train.num_atoms }),
+        config::Engine::NreA | config::Engine::SnreA => Engine::Nre(RatioLoss::Binary { balance: 0.0 }),
+        config::Engine::NreC | config::Engine::SnreC => {
+            Engine::Nre(RatioLoss::Contrastive { classes: train.num_classes, gamma: train.gamma })
+        }
         config::Engine::Bnre => {
             // Asked for when the file was checked.
             let balance = match train.regularization_strength {
@@ -116,6 +119,19 @@ pub const fn engine(model: &ModelConfig, train: &TrainConfig) -> Engine {
                 None => 0.0,
             };
             Engine::Nre(RatioLoss::Binary { balance })
+        }
+    }
+}
+
+/// How the rounds of a sequential engine follow.
+pub const fn strategy(model: &ModelConfig, train: &TrainConfig) -> Strategy {
+    match engine(model, train) {
+        Engine::Nle => Strategy::Likelihood,
+        Engine::Nre(loss) => Strategy::Ratio(loss),
+        _ if matches!(model.engine, config::Engine::Tsnpe) => Strategy::Truncated { cut: 1e-4 },
+        _ => {
+            let loss = if train.use_combined_loss { AtomicLoss::WithPriorPairs } else { AtomicLoss::Atoms };
+            Strategy::Atomic { atoms: train.num_atoms, loss }
         }
     }
 }

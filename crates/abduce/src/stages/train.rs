@@ -2,7 +2,7 @@
 
 use super::inputs::{PairFiles, dropped_rows, make_folder};
 use super::nets::{engine, nets, training};
-use crate::config::{Backend, Engine, InferConfig, posterior_file_name};
+use crate::config::{Backend, InferConfig, posterior_file_name};
 use crate::error::Error;
 use crate::present::run::{DATA, DataSummary, TRAINING};
 use crate::present::training::NetTraining;
@@ -10,7 +10,7 @@ use crate::progress::TrainingProgress;
 use crate::session::{Session, warning};
 use abduce_data::{PairSource, ParameterInfo, RunDir, Scaling, Seed, Split};
 use abduce_inference::diagnostics::{Severity, Warning};
-use abduce_inference::npe::{CheckpointFiles, NetSpec, NpeError, NpeTask, Trained, train_npe};
+use abduce_inference::npe::{self, CheckpointFiles, NetSpec, NpeError, NpeTask, Trained, train_npe};
 use abduce_inference::prior::Prior;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -80,9 +80,6 @@ pub fn train(session: &Session, run: &RunDir, request: &Training<'_>) -> Result<
         other => other.into(),
     })?;
 
-    trained.posterior.save(&posterior_path(run, infer))?;
-    run.write_json(TRAINING, &histories(&trained, &specs))?;
-    run.write_json(&format!("{}summary.json", prefix(&infer.model.name)), &summary(&trained, infer.model.backend))?;
     let summary = DataSummary {
         rows: source.rows(),
         dropped: source.nan_report().rows,
@@ -92,21 +89,37 @@ pub fn train(session: &Session, run: &RunDir, request: &Training<'_>) -> Result<
         constant_features: trained.constant_features.clone(),
         parameters: parameters.clone(),
     };
-    run.write_json(DATA, &summary)?;
-    let best = trained.progress.iter().map(|p| format!("{:.3}", p.best_validation().unwrap_or(f64::NAN))).collect::<Vec<_>>().join(", ");
-    session.console.note(match infer.model.engine {
-        Engine::Npe => format!("held-out log-probability of the nets: {best} nats"),
-        Engine::Nle => format!("held-out log-likelihood of the nets: {best} nats"),
-        _ => format!("held-out score of the nets (minus their loss): {best}"),
-    });
+    conclude(session, run, infer, &trained, &specs, &summary)?;
     Ok(warnings(&source, &trained, &specs, &task))
 }
 
-fn build_prior(spec: &abduce_inference::prior::PriorSpec, section: &str) -> Result<Prior, Error> {
+/// Writes what was trained into the run.
+pub(super) fn conclude(
+    session: &Session,
+    run: &RunDir,
+    infer: &InferConfig,
+    trained: &Trained,
+    specs: &[NetSpec],
+    data: &DataSummary,
+) -> Result<(), Error> {
+    trained.posterior.save(&posterior_path(run, infer))?;
+    run.write_json(TRAINING, &histories(trained, specs))?;
+    run.write_json(&format!("{}summary.json", prefix(&infer.model.name)), &summary(trained, infer.model.backend))?;
+    run.write_json(DATA, data)?;
+    let best = trained.progress.iter().map(|p| format!("{:.3}", p.best_validation().unwrap_or(f64::NAN))).collect::<Vec<_>>().join(", ");
+    session.console.note(match engine(&infer.model, &infer.train_args) {
+        npe::Engine::Npe if infer.train_args.num_round == 1 => format!("held-out log-probability of the nets: {best} nats"),
+        npe::Engine::Nle => format!("held-out log-likelihood of the nets: {best} nats"),
+        _ => format!("held-out score of the nets (minus their loss): {best}"),
+    });
+    Ok(())
+}
+
+pub(super) fn build_prior(spec: &abduce_inference::prior::PriorSpec, section: &str) -> Result<Prior, Error> {
     Prior::new(spec.clone()).map_err(|error| Error::failed(format!("{section}: {error}"), "see `abduce explain prior`"))
 }
 
-fn parameter_names(infer: &InferConfig, given: Option<&[ParameterInfo]>, count: usize) -> Vec<ParameterInfo> {
+pub(super) fn parameter_names(infer: &InferConfig, given: Option<&[ParameterInfo]>, count: usize) -> Vec<ParameterInfo> {
     if infer.parameters.is_empty() {
         given.map_or_else(|| ParameterInfo::numbered(count), <[ParameterInfo]>::to_vec)
     } else {
@@ -119,7 +132,7 @@ pub fn prefix(name: &str) -> String {
     if name.is_empty() { String::new() } else { format!("{name}_") }
 }
 
-fn net_names(specs: &[NetSpec]) -> Vec<String> {
+pub(super) fn net_names(specs: &[NetSpec]) -> Vec<String> {
     let name = |(index, spec): (usize, &NetSpec)| match spec.signature.as_str() {
         "" => format!("net {} {}", index + 1, spec.network.family()),
         signature => format!("net {} {} {signature}", index + 1, spec.network.family()),
@@ -153,7 +166,7 @@ fn announce(session: &Session, task: &NpeTask<'_>) {
 }
 
 /// The checkpoints in `folder`; those of another training are removed.
-fn checkpoints(folder: &Path, fingerprint: &str) -> Result<CheckpointFiles, Error> {
+pub(super) fn checkpoints(folder: &Path, fingerprint: &str) -> Result<CheckpointFiles, Error> {
     make_folder(folder)?;
     let marker = folder.join("fingerprint");
     if std::fs::read_to_string(&marker).ok().as_deref() != Some(fingerprint) {
