@@ -16,7 +16,7 @@
 //! Start reading at [`Prior`]; the formulae stand at [`PriorSpec`] and in `univariate.rs`.
 
 mod build;
-mod cholesky;
+pub(crate) mod cholesky;
 mod empirical;
 mod error;
 mod multivariate;
