@@ -4,4 +4,5 @@ pub mod diagnostics;
 pub mod npe;
 pub mod posterior;
 pub mod prior;
+pub mod sampler;
 pub mod simulator;
