@@ -141,7 +141,7 @@ fn effective_size(values: &[f64], chains: usize) -> f64 {
         return 0.0;
     }
     let (within, pooled) = variances(values, chains);
-    if !(pooled > 0.0) {
+    if pooled.is_nan() || pooled <= 0.0 {
         return 0.0;
     }
     let mut centred = values.to_vec();
@@ -157,7 +157,7 @@ fn effective_size(values: &[f64], chains: usize) -> f64 {
     for lag in (0..n - 1).step_by(2) {
         let even = if lag == 0 { 1.0 } else { autocorrelation(lag) };
         let pair = (even + autocorrelation(lag + 1)).min(previous);
-        if !(pair > 0.0) {
+        if pair.is_nan() || pair <= 0.0 {
             break;
         }
         total += pair;

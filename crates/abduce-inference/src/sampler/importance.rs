@@ -87,7 +87,7 @@ impl Weighted {
     /// # Errors
     /// [`SamplerError::Unreliable`] for the first such target.
     pub fn require(&self, limit: f64) -> Result<(), SamplerError> {
-        match self.report.iter().position(|r| !(r.k_hat <= limit)) {
+        match self.report.iter().position(|r| r.k_hat.is_nan() || r.k_hat > limit) {
             Some(target) => {
                 let WeightReport { k_hat, ess, .. } = self.report[target];
                 Err(SamplerError::Unreliable { target, k_hat, limit, ess, draws: self.draws })

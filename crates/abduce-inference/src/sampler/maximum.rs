@@ -188,7 +188,8 @@ impl Climb {
 
     /// False when no step along a steepest ascent helps any more.
     fn answer(&mut self, point: &[f64], value: f64, gradient: &[f64]) -> bool {
-        if !(value >= self.value + SUFFICIENT * self.size * self.slope) {
+        let enough = value >= self.value + SUFFICIENT * self.size * self.slope;
+        if !enough {
             self.size *= 0.5;
             self.halvings += 1;
             if self.halvings > MAX_HALVINGS {
@@ -233,7 +234,7 @@ impl Climb {
         self.value = value;
         self.gradient.copy_from_slice(gradient);
         self.aim();
-        if !(self.slope > 0.0) && self.scaled {
+        if (self.slope.is_nan() || self.slope <= 0.0) && self.scaled {
             self.forget();
             self.aim();
         }

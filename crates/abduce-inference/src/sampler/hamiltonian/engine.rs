@@ -265,7 +265,7 @@ impl<'a> Engine<'a> {
             }
             (Phase::Move, None) => {
                 chain.left -= 1;
-                if !(log_weight > -DIVERGENCE) {
+                if log_weight <= -DIVERGENCE {
                     Growth::Diverged
                 } else if chain.left > 0 {
                     Growth::Continue

@@ -101,7 +101,7 @@ impl Tree {
         self.direction
     }
 
-    /// Takes the next leaf, of log-weight `H₀ − H`; `chosen` (q, g, log-density) is overwritten when the tree's choice changes.
+    /// Takes the next leaf, of log-weight `H₀ − H` (−∞ where H is, never NaN); `chosen` (q, g, log-density) is overwritten when the tree's choice changes.
     pub(super) fn grow(
         &mut self,
         leaf: Point<'_>,
@@ -110,7 +110,7 @@ impl Tree {
         rng: &mut Rng,
         chosen: (&mut [f64], &mut [f64], &mut f64),
     ) -> Growth {
-        if !(log_weight > -DIVERGENCE) {
+        if log_weight <= -DIVERGENCE {
             return Growth::Diverged;
         }
         let d = self.d;
