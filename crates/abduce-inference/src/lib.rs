@@ -5,3 +5,4 @@ pub mod npe;
 pub mod posterior;
 pub mod prior;
 pub mod simulator;
+pub mod study;

@@ -161,6 +161,13 @@ pub enum Error {
         /// The run directory.
         run: PathBuf,
     },
+    /// A part of the work was stopped before its end, on request; the next attempt goes on there.
+    #[error("{message}")]
+    #[diagnostic(help("submit again: what is done is kept, and the rest goes on from there"))]
+    Partial {
+        /// How far it came.
+        message: String,
+    },
     /// A file that cannot be read or written.
     #[error("cannot {action} {path}", path = path.display())]
     File {
@@ -178,7 +185,7 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage { .. } => 2,
-            Self::Interrupted { .. } => 75,
+            Self::Interrupted { .. } | Self::Partial { .. } => 75,
             Self::Failed { .. } | Self::Present(_) | Self::File { .. } => 1,
         }
     }

@@ -17,7 +17,7 @@ pub mod two_moons;
 #[cfg(test)]
 mod reference;
 
-pub use table::{SimulatedTable, simulate_table};
+pub use table::{SimulatedTable, simulate_range, simulate_table};
 
 use crate::prior::{Prior, PriorSpec};
 use abduce_data::{ParameterInfo, Rng};

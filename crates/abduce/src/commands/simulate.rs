@@ -2,6 +2,7 @@
 
 use super::ComputeArgs;
 use crate::error::Error;
+use crate::exec::work::simulate::SimulateWork;
 use crate::pipeline::Ending;
 use crate::session::{Session, json, print};
 use crate::stages::simulate::{simulate, simulator};
@@ -30,6 +31,16 @@ pub struct SimulateArgs {
     /// Threads and talk.
     #[command(flatten)]
     pub compute: ComputeArgs,
+}
+
+/// The work as it is cut into shards, and the folder of its output.
+///
+/// # Errors
+/// There is no such task.
+pub fn work(session: &Session, args: &SimulateArgs) -> Result<(SimulateWork, PathBuf), Error> {
+    simulator(&args.task)?;
+    let n = usize::try_from(args.n).map_err(|_| Error::failed("that many rows cannot be counted", "ask for fewer"))?;
+    Ok((SimulateWork { task: args.task.clone(), n, seed: args.seed }, session.path(&args.out)))
 }
 
 /// Runs the command.

@@ -42,11 +42,14 @@ pub fn simulate(
     let (theta, x) = (folder.join(format!("theta{suffix}.npy")), folder.join(format!("x{suffix}.npy")));
     write_array(&theta, &Array::new(vec![rows, simulator.prior().parameters()], table.theta)?)?;
     write_array(&x, &Array::new(std::iter::once(rows).chain(simulator.data_shape()).collect(), table.x)?)?;
-    let failed = (!table.failed.is_empty()).then(|| {
-        warning(
-            format!("{} of {rows} simulations failed; the first is row {}", table.failed.len(), table.failed[0]),
-            "their rows of x are NaN; training leaves them out",
-        )
-    });
-    Ok(Simulated { theta, x, warnings: failed.into_iter().collect() })
+    Ok(Simulated { theta, x, warnings: failed_rows(&table.failed, rows).into_iter().collect() })
+}
+
+/// What to say about simulations that failed, given their indices.
+pub fn failed_rows(failed: &[usize], rows: usize) -> Option<Warning> {
+    let first = failed.first()?;
+    Some(warning(
+        format!("{} of {rows} simulations failed; the first is row {first}", failed.len()),
+        "their rows of x are NaN; training leaves them out",
+    ))
 }
