@@ -4,6 +4,7 @@ use abduce_data::{DataError, ModelProblem, NpyProblem};
 use abduce_inference::diagnostics::DiagnosticsError;
 use abduce_inference::npe::NpeError;
 use abduce_inference::posterior::PosteriorError;
+use abduce_inference::study::StudyError;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use std::fmt;
 use std::path::PathBuf;
@@ -168,6 +169,13 @@ pub enum Error {
         /// How far it came.
         message: String,
     },
+    /// Another process is writing to the run.
+    #[error("{run}: another process is working on this run", run = run.display())]
+    #[diagnostic(help("wait for it, or use another folder with -o"))]
+    InUse {
+        /// The run directory.
+        run: PathBuf,
+    },
     /// A file that cannot be read or written.
     #[error("cannot {action} {path}", path = path.display())]
     File {
@@ -186,7 +194,7 @@ impl Error {
         match self {
             Self::Config(_) | Self::Usage { .. } => 2,
             Self::Interrupted { .. } | Self::Partial { .. } => 75,
-            Self::Failed { .. } | Self::Present(_) | Self::File { .. } => 1,
+            Self::Failed { .. } | Self::InUse { .. } | Self::Present(_) | Self::File { .. } => 1,
         }
     }
 
@@ -208,6 +216,9 @@ impl Error {
 impl From<DataError> for Error {
     fn from(error: DataError) -> Self {
         use std::io::ErrorKind;
+        if let DataError::RunInUse { path } = error {
+            return Self::InUse { run: path };
+        }
         let help = match &error {
             DataError::Io { source, .. } => match source.kind() {
                 ErrorKind::NotFound => Some("check the path; it is relative to the working directory, then to the file that names it"),
@@ -229,7 +240,6 @@ impl From<DataError> for Error {
             DataError::NoFiniteRows { .. } => Some("look at the simulator: every simulation failed"),
             DataError::RunExists { .. } => Some("--resume goes on with it, --restart begins anew, -o names another folder"),
             DataError::NoRun { .. } => Some("give the run directory that `abduce train` or `abduce run` wrote to"),
-            DataError::RunInUse { .. } => Some("wait for it, or use another folder with -o"),
             DataError::ResumeMismatch { .. } => Some("resume with what the run began with, or begin anew with --restart"),
             DataError::Model { problem: ModelProblem::Newer { .. }, .. } | DataError::NewerRun { .. } => {
                 Some("install the newer version of abduce that wrote it")
@@ -252,6 +262,20 @@ impl From<NpeError> for Error {
             }
             NpeError::Spec { .. } => "change this entry of `model.nets`",
             NpeError::Train { .. } => "try a smaller `train_args.learning_rate`, and look for extreme values in x",
+            _ => return Self::with_hint(&error, None),
+        };
+        Self::with_hint(&error, Some(help))
+    }
+}
+
+impl From<StudyError> for Error {
+    fn from(error: StudyError) -> Self {
+        let help = match &error {
+            StudyError::Mismatch { .. } => {
+                "go on with what the study began with, choose another folder with -o, or begin anew with --restart"
+            }
+            StudyError::Newer { .. } => "install the newer version of abduce that wrote it",
+            StudyError::Locked { .. } => "remove the lock file if no process of this study is alive",
             _ => return Self::with_hint(&error, None),
         };
         Self::with_hint(&error, Some(help))

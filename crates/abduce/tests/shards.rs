@@ -4,7 +4,7 @@
 
 mod program;
 
-use program::Workplace;
+use program::{Workplace, assert_same_bytes};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -173,6 +173,42 @@ fn a_failed_shard_is_named_and_done_alone_the_next_time() {
     assert!(!place.path("e/theta.npy").exists());
 }
 
+/// Networks trained one by one, in different processes and in any order, are the ensemble that is trained at once.
+#[test]
+fn networks_in_shards_are_the_same_ensemble() {
+    let place = Workplace::simulated();
+    let train = ["train", "infer.yaml", "--data", "data.yaml", "--quiet", "--set", "model.nets.1.repeats=2"];
+    place.ok(&[&train[..], &["-o", "whole"]].concat());
+    place.ok(&submit(&["--plan", "--shards", "3"], &train, "run"));
+    assert!(place.ok(&["status", "run"]).contains("3 items in 3 shards"));
+    for shard in ["2", "0"] {
+        place.ok(&["worker", "run", "--shard", shard, "--quiet"]);
+    }
+    place.fails(1, &["merge", "run"], &["1 of the shards are not done: 1"]);
+    place.ok(&submit(&["--local", "--parallel", "2"], &train, "run"));
+    std::fs::remove_dir_all(place.path("run/.shards")).unwrap();
+    assert_same_bytes(&place.path("whole"), &place.path("run"));
+
+    // A worker that is stopped keeps its checkpoint, and one whose files have changed refuses.
+    let long = [&train[..5], &["--set", "train_args.max_num_epochs=400", "--set", "train_args.stop_after_epochs=400"]].concat();
+    place.ok(&submit(&["--plan", "--shards", "2"], &long, "long"));
+    let stopped = worker(&place, "long", "1");
+    while !place.path("long/checkpoints/net-1.safetensors").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    signal(&stopped, "-USR1");
+    let code = stopped.wait_with_output().unwrap().status.code();
+    assert_eq!(code, Some(75));
+    place.ok(&submit(&["--local", "--parallel", "2"], &long, "long"));
+    place.ok(&[&long[..], &["-o", "long-whole"]].concat());
+    std::fs::remove_dir_all(place.path("long/.shards")).unwrap();
+    assert_same_bytes(&place.path("long-whole"), &place.path("long"));
+
+    place.ok(&submit(&["--plan"], &train, "changed"));
+    place.write("infer.yaml", program::INFER.replace("hidden_features: 8", "hidden_features: 9"));
+    place.fails(2, &["worker", "changed", "--shard", "0"], &["not what the plan was made for"]);
+}
+
 /// A private Slurm, stopped at the end of the test.
 struct Slurm {
     scripts: PathBuf,
@@ -193,7 +229,13 @@ impl Slurm {
         }
         // A short path: a socket's name has at most 107 characters. Ports of their own for tests at the same time.
         let folder = std::env::temp_dir().join(format!("abduce-{}-{nodes}", std::process::id()));
-        let mut slurm = Self { scripts, folder, port: 20_000 + 20 * (std::process::id() % 1000), nodes, conf: String::new() };
+        let mut slurm = Self {
+            scripts,
+            folder,
+            port: 20_000 + 20 * (std::process::id() % 1000) + 5 * nodes.parse::<u32>().unwrap(),
+            nodes,
+            conf: String::new(),
+        };
         let out = slurm.script("up.sh").output().unwrap();
         let text = String::from_utf8(out.stdout).unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
@@ -259,4 +301,79 @@ fn a_slurm_array_ends_with_the_same_bytes() {
     assert!(script.contains("#SBATCH --array=2%2"), "{script}");
     let merged: serde_json::Value = serde_json::from_slice(&place.read("d/.shards/merged.json")).unwrap();
     assert!(merged["shards"].as_array().unwrap().iter().all(|shard| shard["host"] == "n1" && shard["threads"] == 1), "{merged}");
+}
+
+#[test]
+fn a_slurm_array_of_networks_and_one_of_study_workers() {
+    let Some(slurm) = Slurm::up("2") else { return };
+    let place = Workplace::simulated();
+    let train = ["train", "infer.yaml", "--data", "data.yaml", "--quiet"];
+    place.ok(&[&train[..], &["-o", "whole"]].concat());
+    let (status, _, said) = slurm.abduce(&place, &submit(&["--wait", "--shards", "2", "--cpus-per-task", "2"], &train, "run"));
+    assert_eq!(status, 0, "{said}");
+    let merged: serde_json::Value = serde_json::from_slice(&place.read("run/.shards/merged.json")).unwrap();
+    assert!(merged["shards"].as_array().unwrap().iter().all(|shard| shard["threads"] == 2), "{merged}");
+    std::fs::remove_dir_all(place.path("run/.shards")).unwrap();
+    assert_same_bytes(&place.path("whole"), &place.path("run"));
+
+    place.write("study.yaml", "{base: infer.yaml, data: data.yaml, search: {model.nets.0.hidden_features: {int: [4, 16]}}}");
+    let search = ["search", "study.yaml", "--trials", "4"];
+    let (status, _, said) = slurm.abduce(&place, &submit(&["--wait", "--shards", "2"], &search, "study"));
+    assert_eq!(status, 0, "{said}");
+    let results: serde_json::Value = serde_json::from_slice(&place.read("study/study.json")).unwrap();
+    assert_eq!(results["complete"], 4, "{results}");
+}
+
+/// The processes of a virtual node, and their step daemons.
+fn processes_of(node: &str) -> Vec<String> {
+    let mark = format!("SLURMD_NODENAME={node}");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        if !environment.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes()) {
+            continue;
+        }
+        found.push(entry.file_name().into_string().unwrap());
+        let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).map(|pid| pid.trim().to_string());
+        let daemon = |pid: &String| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "slurmstepd");
+        found.extend(parent.filter(daemon));
+    }
+    found
+}
+
+#[test]
+#[ignore = "slow: 1 min, needs Slurm"]
+fn a_lost_node_costs_only_time() {
+    let Some(slurm) = Slurm::up("3") else { return };
+    let place = Workplace::new();
+    let simulate = ["simulate", "sir", "-n", "1500000", "--seed", "3", "--quiet"];
+    let (status, array, said) = slurm.abduce(&place, &submit(&["--shards", "6"], &simulate, "d"));
+    assert_eq!(status, 0, "{said}");
+    let queue = || slurm.run("squeue", &["-h", "-r", "-o", "%i %T %r %N", "-j", array.trim()]);
+    let until = |what: &str, done: &dyn Fn(&str) -> bool| {
+        let begun = Instant::now();
+        while !done(&queue()) {
+            assert!(begun.elapsed() < Duration::from_secs(120), "{what}: {}", queue());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    until("no task on n3", &|text| text.lines().any(|line| line.contains("RUNNING") && line.ends_with("n3")));
+    std::thread::sleep(Duration::from_millis(500));
+    let daemon = std::fs::read_to_string(slurm.folder.join("pid/slurmd.n3")).unwrap();
+    for pid in [vec![daemon.trim().to_string()], processes_of("n3")].concat() {
+        Command::new("kill").args(["-KILL", &pid]).status().unwrap();
+    }
+    // Slurm notices, puts the tasks back, and lets them wait for two minutes, which we do not.
+    until("the tasks of n3 did not come back", &|text| text.contains("BeginTime"));
+    for line in queue().lines().filter(|line| line.contains("BeginTime")) {
+        slurm.run("scontrol", &["update", &format!("JobId={}", line.split(' ').next().unwrap()), "StartTime=now"]);
+    }
+    let (status, _, said) = slurm.abduce(&place, &submit(&["--wait"], &simulate[..6], "d"));
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("queued or running already") || said.contains("done before"), "{said}");
+    let merged: serde_json::Value = serde_json::from_slice(&place.read("d/.shards/merged.json")).unwrap();
+    assert!(merged["shards"].as_array().unwrap().iter().any(|shard| shard["restarts"] == 1), "{merged}");
+    place.ok(&[&simulate[..], &["-o", "whole"]].concat());
+    assert!(tables(&place, "d") == tables(&place, "whole"));
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of operations that this build writes; it reads all up to it.
-pub const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 1;
 
 /// What a study is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

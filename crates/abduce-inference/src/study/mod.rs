@@ -34,13 +34,13 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
-pub use halving::{Halving, Verdict};
+pub use halving::{Halving, Steps, Verdict};
 pub use importance::{Importance, importance};
 pub use journal::{Operation, Outcome, StudyHeader, StudyState, TrialRecord, TrialState};
 pub use journal_file::{JournalFile, SNAPSHOT_EVERY};
 pub use sampler::{Grouping, Observation, Sampler, Tpe};
 pub use space::{Condition, Dimension, Domain, Params, Scale, Space};
-pub use storage::{Claim, Patience, Storage};
+pub use storage::{Claim, Patience, Propose, Storage};
 
 use std::path::PathBuf;
 

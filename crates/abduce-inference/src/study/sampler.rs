@@ -214,17 +214,21 @@ mod tests {
         share(&|p| p.get("bins") == Some(&json!(16)), 1.0 / 3.0 / 13.0);
     }
 
-    /// The mean of the best score over 12 seeds after 60 trials. Random search comes to about -0.9 with a standard error of 0.1.
+    /// Over 12 seeds of 60 trials: the best score on average, and the mean score of the last 30 proposals, which for random search is that of
+    /// the whole space (-8). Everything is fixed by the seeds.
     #[test]
     fn tpe_finds_more_than_random_search() {
-        let best = |sampler: Sampler| {
-            let bests = (0..12).map(|seed| run(sampler, seed, 60).iter().map(|seen| seen.score).fold(f64::NEG_INFINITY, f64::max));
-            bests.sum::<f64>() / 12.0
+        let quality = |sampler: Sampler| {
+            let runs: Vec<Vec<f64>> = (0..12).map(|seed| run(sampler, seed, 60).iter().map(|seen| seen.score).collect()).collect();
+            let best: f64 = runs.iter().map(|scores| scores.iter().copied().fold(f64::NEG_INFINITY, f64::max)).sum();
+            let late: f64 = runs.iter().flat_map(|scores| &scores[30..]).sum();
+            (best / 12.0, late / 360.0)
         };
-        let random = best(Sampler::Random);
+        let random = quality(Sampler::Random);
         for grouping in [Grouping::Univariate, Grouping::Grouped] {
-            let found = best(tpe(grouping));
-            assert!(found > 0.5 * random, "{grouping:?}: {found} against {random} at random");
+            let found = quality(tpe(grouping));
+            assert!(found.0 > random.0 && found.1 > 0.5 * random.1, "{grouping:?}: {found:?} against {random:?} at random");
+            eprintln!("{grouping:?}: {found:?} against {random:?}");
         }
     }
 

@@ -8,6 +8,7 @@ pub mod report;
 pub mod run;
 pub mod sample;
 pub mod schema;
+pub mod search;
 pub mod simulate;
 pub mod status;
 pub mod submit;

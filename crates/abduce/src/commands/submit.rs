@@ -1,12 +1,16 @@
 //! `abduce submit COMMAND…`: a command in shards, as a Slurm array or in processes on this machine.
 
+use super::search::SearchArgs;
 use super::simulate::{self, SimulateArgs};
+use super::train::TrainArgs;
 use crate::error::Error;
 use crate::exec::files::{ShardFolder, ShardState};
 use crate::exec::local::{self, Local};
 use crate::exec::plan::Plan;
 use crate::exec::slurm::{self, Layout, SlurmOptions};
 use crate::exec::work::Work;
+use crate::exec::work::search::SearchWork;
+use crate::exec::work::train::TrainWork;
 use crate::exec::worker::{incomplete, is_merged, merge};
 use crate::pipeline::Ending;
 use crate::session::{Session, print};
@@ -44,8 +48,12 @@ pub struct SubmitArgs {
 /// Commands that can be sharded.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Sharded {
-    /// See `abduce simulate`.
+    /// See `abduce simulate`; shards are rows.
     Simulate(SimulateArgs),
+    /// See `abduce train`; shards are the networks of the ensemble.
+    Train(TrainArgs),
+    /// See `abduce search`; shards are workers that share the study.
+    Search(SearchArgs),
 }
 
 impl Sharded {
@@ -53,6 +61,8 @@ impl Sharded {
     pub fn compute(&self) -> super::ComputeArgs {
         match self {
             Self::Simulate(args) => args.compute,
+            Self::Train(args) => args.compute,
+            Self::Search(args) => args.compute,
         }
     }
 }
@@ -71,14 +81,23 @@ const PARALLEL_TASKS: usize = 16;
 
 /// Runs the command.
 pub fn run(session: &Session, args: &SubmitArgs) -> Result<Ending, Error> {
+    let cores = session.compute.threads.count();
+    let parallel = args.parallel.map_or(if args.local { cores } else { PARALLEL_TASKS }, NonZeroUsize::get);
     let order = match &args.command {
         Sharded::Simulate(args) => {
             let (work, output) = simulate::work(session, args)?;
             Order { items: work.n, work: Work::Simulate(work), output }
         }
+        Sharded::Train(args) => {
+            let (work, items, output) = TrainWork::plan(session, args)?;
+            Order { work: Work::Train(work), items, output }
+        }
+        // Every worker is a shard: there is nothing else to cut.
+        Sharded::Search(search) => {
+            let (work, output) = SearchWork::plan(session, search)?;
+            Order { work: Work::Search(work), items: args.shards.map_or(parallel, NonZeroUsize::get), output }
+        }
     };
-    let cores = session.compute.threads.count();
-    let parallel = args.parallel.map_or(if args.local { cores } else { PARALLEL_TASKS }, NonZeroUsize::get);
     let asked = args.shards.map(NonZeroUsize::get);
     let shards = asked.unwrap_or(SHARDS_PER_PROCESS * parallel);
     let output = order.output.as_path();

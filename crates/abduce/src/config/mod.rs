@@ -2,7 +2,7 @@
 //!
 //! A file goes through five steps. [`load`] reads it into a tree with positions (`node`), merges the overrides (`overrides`), checks the tree
 //! against the schema of its struct (`schema`, `reader`), fills the defaults that depend on other keys, and runs the struct's own `check`.
-//! Every problem points at its line. The structs are plain data: [`DataConfig`], [`InferConfig`], [`ValConfig`], [`PipelineConfig`]. They
+//! Every problem points at its line. The structs are plain data: [`DataConfig`], [`InferConfig`], [`ValConfig`], [`PipelineConfig`], [`StudyConfig`]. They
 //! are at the same time the YAML sections, the schema (`abduce schema`) and the reference (`abduce explain`).
 //!
 //! ```
@@ -27,6 +27,7 @@ mod paths;
 mod pipeline;
 mod reader;
 mod schema;
+mod study;
 mod support;
 mod val;
 
@@ -39,6 +40,10 @@ pub use nets::{
 };
 pub use paths::{POSTERIOR_FILE, PathRules, posterior_file_name};
 pub use pipeline::{CompareConfig, CompareScale, PipelineConfig, PredictConfig, ReportConfig, SampleConfig, SimulateConfig};
+pub use study::{
+    DimensionConfig, Estimator, LayersConfig, Method, NamedSpace, Objective, PrunerConfig, PruningMethod, SamplerConfig, SearchConfig,
+    StudyConfig,
+};
 pub use val::{
     CoverageConfig, CoveragePlot, DrawsConfig, MetricConfig, PosteriorSamplesConfig, SampleMethod, SinglePosteriorConfig, ValConfig,
 };
@@ -55,7 +60,7 @@ use std::path::Path;
 
 /// A kind of configuration file.
 pub trait Section: Serialize + DeserializeOwned + JsonSchema {
-    /// Its name: `data`, `infer`, `val`, `pipeline`.
+    /// Its name: `data`, `infer`, `val`, `pipeline`, `study`.
     const KIND: &'static str;
 
     /// Fills defaults that depend on other keys, in a value that has the right form.
@@ -203,13 +208,15 @@ pub enum SchemaKind {
     Val,
     /// [`PipelineConfig`].
     Pipeline,
+    /// [`StudyConfig`].
+    Study,
     /// `metrics.json`.
     Metrics,
 }
 
 impl SchemaKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Data, Self::Infer, Self::Val, Self::Pipeline, Self::Metrics];
+    pub const ALL: [Self; 6] = [Self::Data, Self::Infer, Self::Val, Self::Pipeline, Self::Study, Self::Metrics];
 
     /// Its name on the command line and in `schema/NAME.json`.
     pub const fn name(self) -> &'static str {
@@ -218,6 +225,7 @@ impl SchemaKind {
             Self::Infer => InferConfig::KIND,
             Self::Val => ValConfig::KIND,
             Self::Pipeline => PipelineConfig::KIND,
+            Self::Study => StudyConfig::KIND,
             Self::Metrics => "metrics",
         }
     }
@@ -230,6 +238,7 @@ pub fn json_schema(kind: SchemaKind) -> Value {
         SchemaKind::Infer => schema::published_schema::<InferConfig>(),
         SchemaKind::Val => schema::published_schema::<ValConfig>(),
         SchemaKind::Pipeline => schema::published_schema::<PipelineConfig>(),
+        SchemaKind::Study => schema::published_schema::<StudyConfig>(),
         SchemaKind::Metrics => schema::plain_schema::<abduce_inference::diagnostics::Metrics>(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 /// Every variable that is looked at.
-pub const VARIABLES: [&str; 14] = [
+pub const VARIABLES: [&str; 12] = [
     "SLURM_ARRAY_TASK_ID",
     "SLURM_JOB_ID",
     "SLURM_CPUS_PER_TASK",
@@ -18,8 +18,6 @@ pub const VARIABLES: [&str; 14] = [
     "PMIX_RANK",
     "PMI_RANK",
     "PMI_SIZE",
-    "PATH",
-    "SLURM_CONF",
 ];
 
 /// A copy of the variables that matter.

@@ -112,6 +112,17 @@ impl ShardFolder {
         make_folder(&self.folder)
     }
 
+    /// Removes it with all that is in it.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove(&self) -> Result<(), Error> {
+        match std::fs::remove_dir_all(&self.folder) {
+            Err(source) if source.kind() != ErrorKind::NotFound => Err(Error::File { action: "remove", path: self.folder.clone(), source }),
+            _ => Ok(()),
+        }
+    }
+
     /// The plan.
     pub fn plan(&self) -> PathBuf {
         self.folder.join("plan.json")
@@ -212,8 +223,9 @@ impl ShardFolder {
     pub fn sweep(&self) {
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with('.') && (name.ends_with(".tmp") || name.ends_with(".partial")) {
-                std::fs::remove_file(entry.path()).ok();
+            if name.starts_with('.') {
+                // Hidden names are those of unfinished work; what cannot be removed does no harm.
+                std::fs::remove_file(entry.path()).or_else(|_| std::fs::remove_dir_all(entry.path())).ok();
             }
         }
     }

@@ -9,5 +9,6 @@ pub mod nets;
 pub mod run;
 pub mod sample;
 pub mod simulate;
+pub mod study;
 pub mod train;
 pub mod validate;

@@ -1,15 +1,21 @@
 //! What can be sharded, and what its shards are.
 
+pub mod search;
 pub mod simulate;
+pub mod train;
 
-use super::files::ShardFolder;
+use super::files::{KIND, ShardFolder, ShardHead};
 use super::plan::Plan;
 use super::worker::Worker;
 use crate::error::Error;
 use crate::session::Session;
+use abduce_data::ModelFile;
+use search::SearchWork;
 use serde::{Deserialize, Serialize};
 use simulate::SimulateWork;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use train::TrainWork;
 
 /// The work of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +23,10 @@ use std::path::{Path, PathBuf};
 pub enum Work {
     /// Rows of a table of simulations.
     Simulate(SimulateWork),
+    /// Networks of an ensemble.
+    Train(TrainWork),
+    /// Workers of a study.
+    Search(SearchWork),
 }
 
 /// How the work on a shard ended, when it did not fail.
@@ -33,6 +43,8 @@ impl Work {
     pub fn describe(&self) -> String {
         match self {
             Self::Simulate(work) => format!("simulate {}", work.task),
+            Self::Train(work) => format!("train {}", work.infer.display()),
+            Self::Search(work) => format!("search {}", work.study.display()),
         }
     }
 
@@ -40,6 +52,8 @@ impl Work {
     pub fn items(&self) -> &'static str {
         match self {
             Self::Simulate(_) => "simulations",
+            Self::Train(_) => "networks",
+            Self::Search(_) => "workers",
         }
     }
 
@@ -47,6 +61,8 @@ impl Work {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Simulate(_) => "simulate",
+            Self::Train(_) => "train",
+            Self::Search(_) => "search",
         }
     }
 
@@ -54,6 +70,8 @@ impl Work {
     pub fn outputs(&self, output: &Path) -> Vec<PathBuf> {
         match self {
             Self::Simulate(_) => simulate::outputs(output).into(),
+            Self::Train(work) => vec![work.posterior.clone()],
+            Self::Search(_) => vec![output.join(crate::stages::study::RESULTS)],
         }
     }
 
@@ -64,6 +82,8 @@ impl Work {
     pub fn shard(&self, worker: &Worker<'_>, shard: usize) -> Result<Reached, Error> {
         match self {
             Self::Simulate(work) => work.shard(worker, shard),
+            Self::Train(work) => work.shard(worker, shard),
+            Self::Search(work) => work.shard(worker, shard),
         }
     }
 
@@ -75,6 +95,27 @@ impl Work {
         let folder = ShardFolder::of(output);
         match self {
             Self::Simulate(work) => work.merge(session, output, plan, &folder),
+            Self::Train(work) => work.merge(session, output, plan, &folder),
+            Self::Search(work) => work.merge(session, output, plan, &folder),
         }
     }
+}
+
+/// The head of a shard of the items `range`.
+fn head(worker: &Worker<'_>, range: Range<usize>, failed: Vec<usize>) -> Result<serde_json::Value, Error> {
+    let head = ShardHead {
+        kind: KIND.into(),
+        config_sha256: worker.plan.config_sha256.clone(),
+        first: range.start,
+        end: range.end,
+        failed,
+        maker: worker.maker(),
+    };
+    serde_json::to_value(head).map_err(|error| Error::Failed { message: format!("cannot write JSON: {error}"), help: None })
+}
+
+/// Publishes a shard whose results are elsewhere: its file says only that they are complete.
+fn publish_head(worker: &Worker<'_>, shard: usize, range: Range<usize>) -> Result<(), Error> {
+    let file = ModelFile { metadata: head(worker, range, Vec::new())?, tensors: Vec::new() };
+    worker.folder.publish(&file, &worker.folder.shard(shard))
 }

@@ -2,7 +2,7 @@
 
 use super::Reached;
 use crate::error::Error;
-use crate::exec::files::{KIND, ShardFolder, ShardHead};
+use crate::exec::files::ShardFolder;
 use crate::exec::plan::Plan;
 use crate::exec::worker::Worker;
 use crate::session::Session;
@@ -88,16 +88,7 @@ impl SimulateWork {
     }
 
     fn file(&self, worker: &Worker<'_>, simulator: &dyn Simulator, range: std::ops::Range<usize>, rows: Rows) -> Result<ModelFile, Error> {
-        let head = ShardHead {
-            kind: KIND.into(),
-            config_sha256: worker.plan.config_sha256.clone(),
-            first: range.start,
-            end: range.end,
-            failed: rows.failed,
-            maker: worker.maker(),
-        };
-        let metadata =
-            serde_json::to_value(head).map_err(|error| Error::Failed { message: format!("cannot write JSON: {error}"), help: None })?;
+        let metadata = super::head(worker, range.clone(), rows.failed)?;
         let shape = |tail: Vec<usize>| std::iter::once(range.len()).chain(tail).collect();
         let tensors = vec![
             ("theta".to_string(), Array::new(shape(vec![simulator.prior().parameters()]), rows.theta)?),
