@@ -100,7 +100,7 @@ fn killed_and_stopped_workers_and_two_at_once() {
     assert!(shard("00001.part.safetensors").exists() && !shard("00001.safetensors").exists());
     let status = place.ok(&["status", "d"]);
     assert!(status.contains("partial      1  (1)") && status.contains("missing      2  (0,2)"), "{status}");
-    place.fails(1, &["merge", "d"], &["3 of the shards are not done: 0-2"]);
+    place.fails(1, &["merge", "d"], &["not all shards are done, missing: 0-2"]);
 
     // Two copies of one shard, as after a node that was only cut off.
     let (mut one, mut two) = (worker(&place, "d", "2"), worker(&place, "d", "2"));
@@ -149,8 +149,8 @@ fn a_failed_shard_is_named_and_done_alone_the_next_time() {
     let simulate = ["simulate", "slcp", "-n", "40", "--seed", "1"];
     block(&place, "d", 1);
     let three = submit(&THREE, &simulate, "d");
-    place.fails(1, &three, &["1 of the shards are not done: 1", "shard 1 failed at item 13", "00001.safetensors", "submit again"]);
-    place.fails(1, &three, &["1 of the shards are not done: 1"]);
+    place.fails(1, &three, &["not all shards are done, missing: 1", "shard 1 failed at item 13", "00001.safetensors", "submit again"]);
+    place.fails(1, &three, &["not all shards are done, missing: 1"]);
     let status: serde_json::Value = serde_json::from_str(&place.ok(&["status", "d", "--json"])).unwrap();
     assert_eq!(
         (&status["failed"][0]["shard"], &status["failed"][0]["attempt"], &status["done"]),
@@ -184,7 +184,7 @@ fn networks_in_shards_are_the_same_ensemble() {
     for shard in ["2", "0"] {
         place.ok(&["worker", "run", "--shard", shard, "--quiet"]);
     }
-    place.fails(1, &["merge", "run"], &["1 of the shards are not done: 1"]);
+    place.fails(1, &["merge", "run"], &["not all shards are done, missing: 1"]);
     place.ok(&submit(&["--local", "--parallel", "2"], &train, "run"));
     std::fs::remove_dir_all(place.path("run/.shards")).unwrap();
     assert_same_bytes(&place.path("whole"), &place.path("run"));
@@ -284,7 +284,7 @@ fn a_slurm_array_ends_with_the_same_bytes() {
     let args = submit(&["--wait", "--shards", "4", "--parallel", "2", "--time", "10"], &simulate, "d");
     let (status, array, said) = slurm.abduce(&place, &args);
     assert_eq!(status, 1, "{said}");
-    assert!(said.contains("1 of the shards are not done: 2") && said.contains("shard 2 failed at item 1500"), "{said}");
+    assert!(said.contains("not all shards are done, missing: 2") && said.contains("shard 2 failed at item 1500"), "{said}");
     let merge = array.trim().parse::<u64>().unwrap() + 1;
     let job = slurm.run("scontrol", &["-o", "show", "job", &merge.to_string()]);
     assert!(job.contains("JobState=CANCELLED"), "{job}");

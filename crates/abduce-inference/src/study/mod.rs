@@ -2,7 +2,7 @@
 //!
 //! A [`Space`] says what may vary. A [`Sampler`] proposes the values of trial k as a function of (seed, k, trials so far); [`Halving`] says
 //! after an epoch whether a trial is worth going on with; a [`Storage`] keeps the record, of which the file journal ([`JournalFile`]) is one
-//! form. [`importance`] tells how much of the score's variance each hyper-parameter explains. Scores are maximised.
+//! form. [`importance()`] tells how much of the score's variance each hyper-parameter explains. Scores are maximised.
 //!
 //! ```
 //! use abduce_data::Seed;

@@ -4,6 +4,7 @@ use super::files::ShardFolder;
 use crate::error::Error;
 use crate::session::Session;
 use crate::stages::inputs::make_parent;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -69,7 +70,8 @@ fn start(local: &Local, output: &Path, folder: &ShardFolder, shard: usize) -> Re
     let open = open.map_err(|source| Error::File { action: "write", path: log, source })?;
     let mut command = Command::new(&local.program);
     command.arg("worker").arg(output).arg("--shard").arg(shard.to_string()).arg("--threads").arg(local.threads.to_string());
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(open);
+    // A group of its own: Ctrl-C reaches this process alone, which passes it on once. Twice would end a worker before it has published.
+    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(open);
     command.spawn().map_err(|source| Error::File { action: "start", path: local.program.clone(), source })
 }
 

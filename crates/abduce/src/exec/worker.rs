@@ -158,7 +158,7 @@ pub fn merge(session: &Session, output: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is missing, with the reasons that are known; status 75 where nothing failed and something was begun.
+/// The error that lists what is missing, with the reasons that are known.
 pub fn incomplete(folder: &ShardFolder, missing: &[usize]) -> Error {
     let failures: Vec<String> = missing
         .iter()
@@ -171,7 +171,7 @@ pub fn incomplete(folder: &ShardFolder, missing: &[usize]) -> Error {
         .collect();
     let some = failures.iter().take(5).map(|text| format!("; {text}")).collect::<String>();
     let list = super::indices::compact(missing);
-    Error::failed(format!("{} of the shards are not done: {list}{some}", missing.len()), "submit again: only the missing shards are done")
+    Error::failed(format!("not all shards are done, missing: {list}{some}"), "submit again: only the missing shards are done")
 }
 
 /// Whether the merge was finished and its outputs are still there.

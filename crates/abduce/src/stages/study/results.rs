@@ -67,6 +67,17 @@ struct Chosen {
     data: DataSummary,
 }
 
+/// The ensemble of the chosen trials.
+struct Stacked {
+    posterior: Posterior,
+    /// Of the trials.
+    weights: Vec<f64>,
+    /// Mean log-density of the held-out pairs.
+    log_prob: f64,
+    /// The same of the first trial alone.
+    first_log_prob: f64,
+}
+
 impl Study {
     /// Writes trials.csv, study.json and the ensemble, once every trial is over. Nothing where another process is writing them.
     ///
@@ -94,7 +105,7 @@ impl Study {
             }
             other => other?,
         };
-        let (posterior, weights, scores) = self.stack(session, &chosen, split_file.as_deref())?;
+        let Stacked { posterior, weights, log_prob, first_log_prob } = self.stack(session, &chosen, split_file.as_deref())?;
         posterior.save(&posterior_path(&run, &prepared.infer))?;
         write_training(&run, &chosen, &posterior)?;
         run.finish_stage("train", &prepared.fingerprint)?;
@@ -112,8 +123,8 @@ impl Study {
             },
             importance: importance(&self.space, &scored, Seed(self.config.seed)),
             ensemble: chosen.iter().map(|one| one.trial).zip(weights).collect(),
-            ensemble_log_prob: scores.0,
-            best_log_prob: scores.1,
+            ensemble_log_prob: log_prob,
+            best_log_prob: first_log_prob,
         };
         let table = self.table(&state);
         write_atomic(&self.folder.join("trials.csv"), |out| out.write_all(table.as_bytes()))?;
@@ -129,9 +140,8 @@ impl Study {
         Ok(Chosen { trial, posterior, training: run.read_json(TRAINING)?, data: run.read_json(DATA)?, infer })
     }
 
-    /// The mixture of the trials that is best on the held-out pairs; the weights of the trials; the mean log-density of the held-out pairs under
-    /// it and under the first.
-    fn stack(&self, session: &Session, chosen: &[Chosen], split_file: Option<&Path>) -> Result<(Posterior, Vec<f64>, (f64, f64)), Error> {
+    /// The mixture of the trials that is best on the held-out pairs.
+    fn stack(&self, session: &Session, chosen: &[Chosen], split_file: Option<&Path>) -> Result<Stacked, Error> {
         let source = self.pairs.open()?;
         let infer = &chosen[0].infer;
         let split = match split_file {
@@ -176,8 +186,8 @@ impl Study {
             let sum: f64 = values.iter().enumerate().map(|(row, value)| weight(row) * value).sum();
             sum / (0..values.len()).map(weight).sum::<f64>()
         };
-        let joint_mean = mean(&score(&joint)?);
-        Ok((joint, weights, (joint_mean, mean(&scores[0]))))
+        let log_prob = mean(&score(&joint)?);
+        Ok(Stacked { posterior: joint, weights, log_prob, first_log_prob: mean(&scores[0]) })
     }
 
     /// One row per trial.
