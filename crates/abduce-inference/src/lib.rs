@@ -8,3 +8,4 @@ pub mod prior;
 pub mod sampler;
 pub mod sequential;
 pub mod simulator;
+pub mod study;

@@ -1,13 +1,19 @@
 //! The command line: what can be asked for, and how the answer becomes an exit status.
 
-use crate::commands::{ComputeArgs, completions, explain, log_prob, report, run, sample, schema, simulate, train, validate};
+use crate::commands::{
+    ComputeArgs, completions, explain, log_prob, merge, report, run, sample, schema, search, simulate, status, submit, train, validate,
+    worker,
+};
 use crate::error::{Error, ReportStyle, render};
+use crate::exec::environment::Environment;
 use crate::pipeline::Ending;
 use crate::session::{Console, Session, Talk};
 use abduce_kernels::Simd;
 use clap::{CommandFactory as _, Parser};
 use std::io::IsTerminal as _;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Amortised inference with generative models in science.
@@ -31,6 +37,11 @@ enum Command {
     LogProb(log_prob::LogProbArgs),
     Validate(validate::ValidateArgs),
     Report(report::ReportArgs),
+    Search(search::SearchArgs),
+    Submit(submit::SubmitArgs),
+    Worker(worker::WorkerArgs),
+    Merge(merge::MergeArgs),
+    Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
@@ -76,10 +87,26 @@ fn execute(command: &Command) -> Result<Ending, Error> {
         Command::LogProb(args) => log_prob::run(&session(args.compute)?, args),
         Command::Validate(args) => validate::run(&session(args.compute)?, args),
         Command::Report(args) => report::run(&session(ComputeArgs::default())?, args),
+        Command::Search(args) => search::run(&session(args.compute)?, args),
+        Command::Submit(args) => submit::run(&session(args.command.compute())?, args),
+        Command::Worker(args) => work(args),
+        Command::Merge(args) => merge::run(&session(args.compute)?, args),
+        Command::Status(args) => status::run(&session(ComputeArgs::default())?, args),
         Command::Explain(args) => explain::run(args, out).map(|()| Ending::Done),
         Command::Schema(args) => schema::run(args, out).map(|()| Ending::Done),
         Command::Completions(args) => completions::run(args, Program::command(), out).map(|()| Ending::Done),
     }
+}
+
+/// A worker: one thread unless it is told otherwise, since a process in a job sees all cores of its node; and USR1, which Slurm sends before
+/// the time limit, means stop.
+fn work(args: &worker::WorkerArgs) -> Result<Ending, Error> {
+    let environment = Environment::new(|name| std::env::var(name).ok());
+    let threads = args.compute.threads.or(environment.threads()?).unwrap_or(NonZeroUsize::MIN);
+    let session = session(ComputeArgs { threads: Some(threads), ..args.compute })?;
+    // Without a handler the signal kills the process, which loses only what the shard had not published.
+    signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&session.stop)).ok();
+    worker::run(&session, args, &environment)
 }
 
 /// The process's environment, read here and nowhere else.
@@ -94,12 +121,12 @@ fn session(args: ComputeArgs) -> Result<Session, Error> {
     let working = std::env::current_dir();
     let working = working.map_err(|source| Error::File { action: "find", path: "the working directory".into(), source })?;
     let console = Console::new(if args.quiet { Talk::Quiet } else { Talk::Normal });
-    let session = Session::new(working, simd, args.threads.map(std::num::NonZeroUsize::get), console);
+    let session = Session::new(working, simd, args.threads.map(NonZeroUsize::get), console);
     stop_on_request(&session);
     Ok(session)
 }
 
-/// Ctrl-C and SIGTERM end the run after the current epoch; a second one ends it at once.
+/// Ctrl-C and SIGTERM end the run after the current epoch or item; a second one ends it at once.
 fn stop_on_request(session: &Session) {
     let (stop, console) = (session.stop.clone(), session.console);
     let handler = move || {
@@ -107,7 +134,7 @@ fn stop_on_request(session: &Session) {
         if stop.swap(true, Ordering::Relaxed) {
             std::process::exit(KILLED);
         }
-        console.line(&"stopping after this epoch; once more stops at once");
+        console.line(&"stopping at the next safe point; once more stops at once");
     };
     // Without a handler the signal kills the process, which is a stop too.
     ctrlc::set_handler(handler).ok();

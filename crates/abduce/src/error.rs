@@ -6,6 +6,7 @@ use abduce_inference::npe::NpeError;
 use abduce_inference::posterior::{ChainError, PosteriorError};
 use abduce_inference::simulator::SimulationError;
 use abduce_inference::simulator::store::StoreError;
+use abduce_inference::study::StudyError;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use std::fmt;
 use std::path::PathBuf;
@@ -172,6 +173,20 @@ pub enum Error {
         #[help]
         help: String,
     },
+    /// A part of the work was stopped before its end, on request; the next attempt goes on there.
+    #[error("{message}")]
+    #[diagnostic(help("submit again: what is done is kept, and the rest goes on from there"))]
+    Partial {
+        /// How far it came.
+        message: String,
+    },
+    /// Another process is writing to the run.
+    #[error("{run}: another process is working on this run", run = run.display())]
+    #[diagnostic(help("wait for it, or use another folder with -o"))]
+    InUse {
+        /// The run directory.
+        run: PathBuf,
+    },
     /// A file that cannot be read or written.
     #[error("cannot {action} {path}", path = path.display())]
     File {
@@ -189,8 +204,8 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage { .. } => 2,
-            Self::Interrupted { .. } | Self::Unfinished { .. } => 75,
-            Self::Failed { .. } | Self::Present(_) | Self::File { .. } => 1,
+            Self::Interrupted { .. } | Self::Unfinished { .. } | Self::Partial { .. } => 75,
+            Self::Failed { .. } | Self::InUse { .. } | Self::Present(_) | Self::File { .. } => 1,
         }
     }
 
@@ -212,6 +227,9 @@ impl Error {
 impl From<DataError> for Error {
     fn from(error: DataError) -> Self {
         use std::io::ErrorKind;
+        if let DataError::RunInUse { path } = error {
+            return Self::InUse { run: path };
+        }
         let help = match &error {
             DataError::Io { source, .. } => match source.kind() {
                 ErrorKind::NotFound => Some("check the path; it is relative to the working directory, then to the file that names it"),
@@ -233,7 +251,6 @@ impl From<DataError> for Error {
             DataError::NoFiniteRows { .. } => Some("look at the simulator: every simulation failed"),
             DataError::RunExists { .. } => Some("--resume goes on with it, --restart begins anew, -o names another folder"),
             DataError::NoRun { .. } => Some("give the run directory that `abduce train` or `abduce run` wrote to"),
-            DataError::RunInUse { .. } => Some("wait for it, or use another folder with -o"),
             DataError::ResumeMismatch { .. } => Some("resume with what the run began with, or begin anew with --restart"),
             DataError::Model { problem: ModelProblem::Newer { .. }, .. } | DataError::NewerRun { .. } => {
                 Some("install the newer version of abduce that wrote it")
@@ -295,6 +312,20 @@ impl From<StoreError> for Error {
             StoreError::Simulation(error) => return error.into(),
             StoreError::Newer { .. } => "install the newer version of abduce that wrote it",
             StoreError::Foreign { .. } | StoreError::Block { .. } => "files of two stores were mixed: use another folder with --store",
+            _ => return Self::with_hint(&error, None),
+        };
+        Self::with_hint(&error, Some(help))
+    }
+}
+
+impl From<StudyError> for Error {
+    fn from(error: StudyError) -> Self {
+        let help = match &error {
+            StudyError::Mismatch { .. } => {
+                "go on with what the study began with, choose another folder with -o, or begin anew with --restart"
+            }
+            StudyError::Newer { .. } => "install the newer version of abduce that wrote it",
+            StudyError::Locked { .. } => "remove the lock file if no process of this study is alive",
             _ => return Self::with_hint(&error, None),
         };
         Self::with_hint(&error, Some(help))

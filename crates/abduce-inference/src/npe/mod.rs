@@ -188,6 +188,15 @@ pub enum NpeError {
 
 /// What is seen of training from outside. Called from the threads that train.
 pub trait Observer: Sync {
+    /// Before the first epoch: log-density of the unconstrained parameters u = score in the states that follow + `offset`, for all networks.
+    fn start(&self, _offset: f64) {}
+
+    /// Whether network `net` is to be trained here. Where some are not, training ends as if it had been stopped once the others have
+    /// finished, with these in the checkpoints: so the networks of one ensemble can be trained in several places.
+    fn wants(&self, _net: usize) -> bool {
+        true
+    }
+
     /// After an epoch of network `net`. Breaking stops all networks after their current epoch.
     fn epoch(&self, net: usize, state: &TrainState) -> ControlFlow<()>;
 }
@@ -249,6 +258,9 @@ pub fn train_npe(
     };
 
     let d = task.prior.parameters();
+    observer.start(encoder.theta_scale.log_abs_det());
+    let wanted: Vec<usize> = (0..task.nets.len()).filter(|&net| observer.wants(net)).collect();
+
     let train_one = |net: usize, compute: &Compute| -> Result<TrainState, NpeError> {
         let seed = task.seed.derive("train", net as u64);
         let network = &networks[net];
@@ -304,11 +316,14 @@ pub fn train_npe(
             }
         }
     };
-    let states = if task.nets.len() == 1 || compute.threads.count() == 1 {
-        (0..task.nets.len()).map(|net| train_one(net, compute)).collect::<Result<Vec<_>, _>>()?
+    let states = if wanted.len() == 1 || compute.threads.count() == 1 {
+        wanted.iter().map(|&net| train_one(net, compute)).collect::<Result<Vec<_>, _>>()?
     } else {
-        one_per_thread(task.nets.len(), compute, &train_one)?
+        one_per_thread(&wanted, compute, &train_one)?
     };
+    if wanted.len() < task.nets.len() {
+        return Err(NpeError::Interrupted);
+    }
 
     let members: Vec<Member> = networks
         .into_iter()
@@ -413,23 +428,21 @@ fn network(task: &NpeTask<'_>, net: usize, spec: &NetSpec) -> Result<Network, Np
 
 /// Runs the networks over as many single threads as there are; the first error ends the run, in the order of the networks.
 fn one_per_thread(
-    nets: usize,
+    nets: &[usize],
     compute: &Compute,
     train_one: &(impl Fn(usize, &Compute) -> Result<TrainState, NpeError> + Sync),
 ) -> Result<Vec<TrainState>, NpeError> {
     let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<Result<TrainState, NpeError>>>> = Mutex::new((0..nets).map(|_| None).collect());
+    let results: Mutex<Vec<Option<Result<TrainState, NpeError>>>> = Mutex::new(nets.iter().map(|_| None).collect());
     let single = compute.single();
     std::thread::scope(|scope| {
-        for _ in 0..compute.threads.count().min(nets) {
+        for _ in 0..compute.threads.count().min(nets.len()) {
             scope.spawn(|| {
-                loop {
-                    let net = next.fetch_add(1, Ordering::Relaxed);
-                    if net >= nets {
-                        break;
-                    }
+                while let at = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some(&net) = nets.get(at)
+                {
                     let result = train_one(net, &single);
-                    results.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[net] = Some(result);
+                    results.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[at] = Some(result);
                 }
             });
         }

@@ -32,7 +32,7 @@ pub use rows::{
     simulate_rows_watched,
 };
 pub use set::{Proposal, Round, Saving, SetError, SimulationSet};
-pub use table::{SimulatedTable, simulate_table};
+pub use table::{SimulatedTable, simulate_range, simulate_table};
 
 use crate::prior::{Prior, PriorSpec};
 use abduce_data::{ParameterInfo, Rng};

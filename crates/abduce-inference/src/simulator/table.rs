@@ -3,8 +3,9 @@
 use super::{Outcome, Simulator};
 use abduce_data::Seed;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
-/// n independent draws of (θ, x), row-major.
+/// n independent draws of (θ, x), row-major: a whole table, or consecutive rows of one.
 #[derive(Clone, Debug)]
 pub struct SimulatedTable {
     /// Number of rows n.
@@ -13,13 +14,19 @@ pub struct SimulatedTable {
     pub theta: Vec<f32>,
     /// (n, …) data; a failed row is NaN throughout.
     pub x: Vec<f32>,
-    /// Indices of the failed rows, increasing.
+    /// Indices in the whole table of the failed rows, increasing.
     pub failed: Vec<usize>,
 }
 
 /// Draws `rows` pairs. Row i comes from the stream ("simulate", i) of the seed: a longer table begins with the shorter one, and the number of
 /// threads changes nothing.
 pub fn simulate_table(simulator: &dyn Simulator, rows: usize, seed: Seed, threads: NonZeroUsize) -> SimulatedTable {
+    simulate_range(simulator, 0..rows, seed, threads)
+}
+
+/// The rows `range` of the table that [`simulate_table`] draws from this seed: what a table is cut into makes no difference to its rows.
+pub fn simulate_range(simulator: &dyn Simulator, range: Range<usize>, seed: Seed, threads: NonZeroUsize) -> SimulatedTable {
+    let rows = range.len();
     let parameters = simulator.prior().parameters();
     let features: usize = simulator.data_shape().iter().product();
     let mut theta = vec![0.0f32; rows * parameters];
@@ -30,7 +37,7 @@ pub fn simulate_table(simulator: &dyn Simulator, rows: usize, seed: Seed, thread
             .chunks_mut(chunk * parameters)
             .zip(x.chunks_mut(chunk * features))
             .enumerate()
-            .map(|(part, (theta, x))| scope.spawn(move || simulate_rows(simulator, seed, part * chunk, theta, x)))
+            .map(|(part, (theta, x))| scope.spawn(move || simulate_rows(simulator, seed, range.start + part * chunk, theta, x)))
             .collect();
         parts.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
@@ -87,6 +94,14 @@ mod tests {
         let three = simulate_table(simulator.as_ref(), 40, Seed(4), NonZeroUsize::new(3).unwrap());
         assert_eq!(one.theta[..], three.theta[..one.theta.len()]);
         assert_eq!(one.x[..], three.x[..one.x.len()]);
+    }
+
+    #[test]
+    fn a_range_is_a_part_of_the_table() {
+        let simulator = named("slcp").unwrap();
+        let whole = simulate_table(simulator.as_ref(), 40, Seed(4), NonZeroUsize::MIN);
+        let part = simulate_range(simulator.as_ref(), 13..31, Seed(4), NonZeroUsize::new(3).unwrap());
+        assert_eq!((part.rows, &part.theta[..], &part.x[..]), (18, &whole.theta[13 * 5..31 * 5], &whole.x[13 * 8..31 * 8]));
     }
 
     #[test]

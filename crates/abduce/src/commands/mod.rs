@@ -3,13 +3,18 @@
 pub mod completions;
 pub mod explain;
 pub mod log_prob;
+pub mod merge;
 pub mod report;
 pub mod run;
 pub mod sample;
 pub mod schema;
+pub mod search;
 pub mod simulate;
+pub mod status;
+pub mod submit;
 pub mod train;
 pub mod validate;
+pub mod worker;
 
 use crate::config::{Loaded, PathRules};
 use crate::error::Error;

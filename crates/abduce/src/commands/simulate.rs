@@ -3,6 +3,7 @@
 use super::{ComputeArgs, notices};
 use crate::config::{self, PathRules, SimulatorConfig};
 use crate::error::Error;
+use crate::exec::work::simulate::SimulateWork;
 use crate::pipeline::Ending;
 use crate::session::{Session, json, print};
 use crate::stages::simulate::{self, Simulated, Wanted, parameter_names, rows_of, simulate_items};
@@ -41,6 +42,22 @@ pub struct SimulateArgs {
     /// Threads and talk.
     #[command(flatten)]
     pub compute: ComputeArgs,
+}
+
+/// The work as it is cut into shards, and the folder of its output.
+///
+/// # Errors
+/// There is no such task, or what is asked for can't be cut.
+pub fn work(session: &Session, args: &SimulateArgs) -> Result<(SimulateWork, PathBuf), Error> {
+    if args.store.is_some() || Path::new(&args.task).extension().is_some() {
+        return Err(Error::Usage {
+            message: "only built-in tasks without a store are cut into shards".into(),
+            help: "several processes of `abduce simulate … --store DIR` share the work of a program through the store".into(),
+        });
+    }
+    simulate::simulator(&args.task)?;
+    let n = usize::try_from(args.n).map_err(|_| Error::failed("that many rows cannot be counted", "ask for fewer"))?;
+    Ok((SimulateWork { task: args.task.clone(), n, seed: args.seed }, session.path(&args.out)))
 }
 
 /// Runs the command.

@@ -8,8 +8,8 @@ use crate::session::{Session, print};
 use crate::stages::inputs::PairFiles;
 use crate::stages::run::{Existing, Stage, open, stage, write_provenance};
 use crate::stages::train::{Training, posterior_path, train};
-use abduce_data::Seed;
 use abduce_data::rundir::{CONFIG, DataFile, Manifest};
+use abduce_data::{RunDir, Seed};
 use std::path::PathBuf;
 
 /// Train a posterior on stored simulations.
@@ -37,37 +37,108 @@ pub struct TrainArgs {
     pub compute: ComputeArgs,
 }
 
+/// A training as its files describe it.
+pub struct Prepared {
+    /// Prior, nets, options.
+    pub infer: InferConfig,
+    /// The simulations.
+    pub pairs: PairFiles,
+    /// A file that fixes the split.
+    pub split_file: Option<PathBuf>,
+    /// The run directory.
+    pub folder: PathBuf,
+    /// What the run depends on.
+    pub manifest: Manifest,
+    /// The resolved configuration.
+    pub text: String,
+    /// A hash of everything that training depends on.
+    pub fingerprint: String,
+}
+
+impl Prepared {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// A file is not as it should be.
+    pub fn new(session: &Session, args: &TrainArgs) -> Result<Self, Error> {
+        let loaded = config::load::<InferConfig>(&args.infer, &args.set, &session.working)?;
+        let data = config::load::<DataConfig>(&args.data, &[], &session.working)?;
+        notices(&session.console, &loaded);
+        notices(&session.console, &data);
+        let mut infer = loaded.config;
+        infer.seed = args.seed.unwrap_or(infer.seed);
+        let folder = session.path(args.out.as_deref().unwrap_or(&infer.out_dir));
+        infer.out_dir = ".".into();
+
+        let pairs = PairFiles::new(&data.config, &data.paths)?;
+        let split_file = infer.train_args.split_file.as_ref().map(|file| loaded.paths.input(file));
+        Self::of(session, infer, pairs, split_file, folder)
+    }
+
+    /// A training of a configuration that is read already.
+    ///
+    /// # Errors
+    /// A data file cannot be read.
+    pub fn of(
+        session: &Session,
+        infer: InferConfig,
+        pairs: PairFiles,
+        split_file: Option<PathBuf>,
+        folder: PathBuf,
+    ) -> Result<Self, Error> {
+        let text = config::to_yaml(&infer)?;
+        let mut manifest = Manifest::new(VERSION, Seed(infer.seed), session.compute.simd.name(), &text);
+        manifest.data = pairs.hashes()?;
+        manifest.data.extend(split_file.as_ref().map(|path| DataFile::of("split", path)).transpose()?);
+        let fingerprint = training_fingerprint(session, &infer, &pairs, split_file.as_deref())?;
+        Ok(Self { infer, pairs, split_file, folder, manifest, text, fingerprint })
+    }
+
+    /// Opens the run directory and writes what it is.
+    ///
+    /// # Errors
+    /// There is another run, or files.
+    pub fn open(&self, session: &Session, existing: Existing) -> Result<RunDir, Error> {
+        let run = open(&self.folder, &self.manifest, existing)?;
+        run.write_text(CONFIG, &self.text)?;
+        write_provenance(session, &run, &[self.pairs.theta.clone(), self.pairs.x.clone()])?;
+        Ok(run)
+    }
+
+    /// What is to be trained.
+    pub fn request(&self) -> Training<'_> {
+        Training {
+            infer: &self.infer,
+            pairs: &self.pairs,
+            split_file: self.split_file.clone(),
+            parameters: None,
+            fingerprint: &self.fingerprint,
+        }
+    }
+
+    /// Trains into an open run, unless that was done before; gives the path of the posterior.
+    ///
+    /// # Errors
+    /// Training fails or is stopped.
+    pub fn train(&self, session: &Session, run: &RunDir) -> Result<PathBuf, Error> {
+        let output = posterior_path(run, &self.infer);
+        let outputs = [output.clone()];
+        let what = Stage { name: "train", fingerprint: &self.fingerprint, outputs: &outputs };
+        stage(session, run, &what, || train(session, run, &self.request()))?;
+        Ok(output)
+    }
+}
+
 /// Runs the command; the path of the posterior goes to standard output.
 pub fn run(session: &Session, args: &TrainArgs) -> Result<Ending, Error> {
-    let loaded = config::load::<InferConfig>(&args.infer, &args.set, &session.working)?;
-    let data = config::load::<DataConfig>(&args.data, &[], &session.working)?;
-    notices(&session.console, &loaded);
-    notices(&session.console, &data);
-    let mut infer = loaded.config;
-    infer.seed = args.seed.unwrap_or(infer.seed);
-    let folder = session.path(args.out.as_deref().unwrap_or(&infer.out_dir));
-    infer.out_dir = ".".into();
-
-    let pairs = PairFiles::new(&data.config, &data.paths)?;
-    let split_file = infer.train_args.split_file.as_ref().map(|file| loaded.paths.input(file));
-    let text = config::to_yaml(&infer)?;
-    let mut manifest = Manifest::new(VERSION, Seed(infer.seed), session.compute.simd.name(), &text);
-    manifest.data = pairs.hashes()?;
-    manifest.data.extend(split_file.as_ref().map(|path| DataFile::of("split", path)).transpose()?);
+    let prepared = Prepared::new(session, args)?;
     let existing = match (args.existing.resume, args.existing.restart) {
         (true, _) => Existing::Resume,
         (_, true) => Existing::Restart,
         _ => Existing::Refuse,
     };
-    let run = open(&folder, &manifest, existing)?;
-    run.write_text(CONFIG, &text)?;
-    write_provenance(session, &run, &[pairs.theta.clone(), pairs.x.clone()])?;
-
-    let fingerprint = training_fingerprint(session, &infer, &pairs, split_file.as_deref())?;
-    let output = posterior_path(&run, &infer);
-    let request = Training { infer: &infer, pairs: &pairs, split_file, parameters: None, fingerprint: &fingerprint };
-    let outputs = [output.clone()];
-    stage(session, &run, &Stage { name: "train", fingerprint: &fingerprint, outputs: &outputs }, || train(session, &run, &request))?;
+    let run = prepared.open(session, existing)?;
+    let output = prepared.train(session, &run)?;
     print(&format!("{}\n", output.display()))?;
     Ok(Ending::Done)
 }

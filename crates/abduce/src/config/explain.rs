@@ -2,7 +2,7 @@
 
 use super::nearest::suggestion;
 use super::schema::reading_schema;
-use super::{DataConfig, InferConfig, PipelineConfig, Section, SimulatorConfig, ValConfig, support};
+use super::{DataConfig, InferConfig, PipelineConfig, Section, SimulatorConfig, StudyConfig, ValConfig, support};
 use crate::error::Error;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -25,6 +25,7 @@ pub fn explain(key: &str) -> Result<String, Error> {
     collect::<ValConfig>(&mut found);
     collect::<PipelineConfig>(&mut found);
     collect::<SimulatorConfig>(&mut found);
+    collect::<StudyConfig>(&mut found);
     let steps = |path: &str| path.split('.').filter(|step| step.parse::<usize>().is_err()).map(str::to_string).collect::<Vec<_>>();
     let wanted = steps(&key.to_lowercase());
     // Placeholders for list items and free names are not part of what a user types.

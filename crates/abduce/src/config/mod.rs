@@ -2,7 +2,7 @@
 //!
 //! A file goes through five steps. [`load`] reads it into a tree with positions (`node`), merges the overrides (`overrides`), checks the tree
 //! against the schema of its struct (`schema`, `reader`), fills the defaults that depend on other keys, and runs the struct's own `check`.
-//! Every problem points at its line. The structs are plain data: [`DataConfig`], [`InferConfig`], [`ValConfig`], [`PipelineConfig`], [`SimulatorConfig`]. They
+//! Every problem points at its line. The structs are plain data: [`DataConfig`], [`InferConfig`], [`ValConfig`], [`PipelineConfig`], [`SimulatorConfig`], [`StudyConfig`]. They
 //! are at the same time the YAML sections, the schema (`abduce schema`) and the reference (`abduce explain`).
 //!
 //! ```
@@ -29,6 +29,7 @@ mod reader;
 mod sampling;
 mod schema;
 mod simulator;
+mod study;
 mod support;
 mod val;
 
@@ -43,6 +44,10 @@ pub use paths::{POSTERIOR_FILE, PathRules, posterior_file_name};
 pub use pipeline::{CompareConfig, CompareScale, PipelineConfig, PredictConfig, ReportConfig, SampleConfig, SimulateConfig};
 pub use sampling::{SampleMethod, SampleParams};
 pub use simulator::{ExchangeConfig, SimulatorConfig};
+pub use study::{
+    DimensionConfig, Estimator, LayersConfig, Method, NamedSpace, Objective, PrunerConfig, PruningMethod, SamplerConfig, SearchConfig,
+    StudyConfig,
+};
 pub use val::{
     ConformalConfig, CoverageConfig, CoveragePlot, DataAveragedC2stConfig, DrawsConfig, LocalC2stConfig, MetricConfig,
     PosteriorSamplesConfig, RegionsConfig, SinglePosteriorConfig, ValConfig,
@@ -60,7 +65,7 @@ use std::path::Path;
 
 /// A kind of configuration file.
 pub trait Section: Serialize + DeserializeOwned + JsonSchema {
-    /// Its name: `data`, `infer`, `val`, `pipeline`.
+    /// Its name: `data`, `infer`, `val`, `pipeline`, `study`.
     const KIND: &'static str;
 
     /// Fills defaults that depend on other keys, in a value that has the right form.
@@ -210,13 +215,15 @@ pub enum SchemaKind {
     Pipeline,
     /// [`SimulatorConfig`].
     Simulator,
+    /// [`StudyConfig`].
+    Study,
     /// `metrics.json`.
     Metrics,
 }
 
 impl SchemaKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [Self::Data, Self::Infer, Self::Val, Self::Pipeline, Self::Simulator, Self::Metrics];
+    pub const ALL: [Self; 7] = [Self::Data, Self::Infer, Self::Val, Self::Pipeline, Self::Simulator, Self::Study, Self::Metrics];
 
     /// Its name on the command line and in `schema/NAME.json`.
     pub const fn name(self) -> &'static str {
@@ -226,6 +233,7 @@ impl SchemaKind {
             Self::Val => ValConfig::KIND,
             Self::Pipeline => PipelineConfig::KIND,
             Self::Simulator => SimulatorConfig::KIND,
+            Self::Study => StudyConfig::KIND,
             Self::Metrics => "metrics",
         }
     }
@@ -239,6 +247,7 @@ pub fn json_schema(kind: SchemaKind) -> Value {
         SchemaKind::Val => schema::published_schema::<ValConfig>(),
         SchemaKind::Pipeline => schema::published_schema::<PipelineConfig>(),
         SchemaKind::Simulator => schema::published_schema::<SimulatorConfig>(),
+        SchemaKind::Study => schema::published_schema::<StudyConfig>(),
         SchemaKind::Metrics => schema::plain_schema::<abduce_inference::diagnostics::Metrics>(),
     }
 }

@@ -12,5 +12,6 @@ pub mod run;
 pub mod sample;
 pub mod sequential;
 pub mod simulate;
+pub mod study;
 pub mod train;
 pub mod validate;

@@ -107,13 +107,16 @@ pub fn simulate(
     let x_shape = simulator.data_shape();
     write_array(&theta, &Array::new(vec![rows, simulator.prior().parameters()], table.theta)?)?;
     write_array(&x, &Array::new(std::iter::once(rows).chain(x_shape.iter().copied()).collect(), table.x)?)?;
-    let failed = (!table.failed.is_empty()).then(|| {
-        warning(
-            format!("{} of {rows} simulations failed; the first is row {}", table.failed.len(), table.failed[0]),
-            "their rows of x are NaN; training leaves them out",
-        )
-    });
-    Ok(Simulated { theta, x, rows, x_shape, warnings: failed.into_iter().collect() })
+    Ok(Simulated { theta, x, rows, x_shape, warnings: failed_rows(&table.failed, rows).into_iter().collect() })
+}
+
+/// What to say about simulations that failed, given their indices.
+pub fn failed_rows(failed: &[usize], rows: usize) -> Option<Warning> {
+    let first = failed.first()?;
+    Some(warning(
+        format!("{} of {rows} simulations failed; the first is row {first}", failed.len()),
+        "their rows of x are NaN; training leaves them out",
+    ))
 }
 
 /// What is wanted of [`simulate_items`].

@@ -10,9 +10,11 @@ use crate::progress::TrainingProgress;
 use crate::session::{Session, warning};
 use abduce_data::{PairSource, ParameterInfo, RunDir, Scaling, Seed, Split};
 use abduce_inference::diagnostics::{Severity, Warning};
-use abduce_inference::npe::{self, CheckpointFiles, NetSpec, NpeError, NpeTask, Trained, train_npe};
+use abduce_inference::npe::{self, CheckpointFiles, Checkpoints, NetSpec, NpeError, NpeTask, Observer, Silent, Trained, train_npe};
 use abduce_inference::prior::Prior;
+use abduce_nn::trainer::TrainState;
 use serde_json::{Value, json};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,6 +47,18 @@ pub fn posterior_path(run: &RunDir, infer: &InferConfig) -> PathBuf {
 
 /// Trains, goes on from checkpoints where there are any, and writes posterior, summaries and histories into the run.
 pub fn train(session: &Session, run: &RunDir, request: &Training<'_>) -> Result<Vec<Warning>, Error> {
+    train_watched(session, run, request, &checkpoints(&run.file(CHECKPOINTS), request.fingerprint)?, &Silent)
+}
+
+/// The same with checkpoints kept elsewhere, and with `watch` called after the progress is shown: it may stop the training, or choose
+/// the networks that are trained here.
+pub fn train_watched(
+    session: &Session,
+    run: &RunDir,
+    request: &Training<'_>,
+    checkpoints: &dyn Checkpoints,
+    watch: &dyn Observer,
+) -> Result<Vec<Warning>, Error> {
     let infer = request.infer;
     let prior = build_prior(&infer.prior, "prior")?;
     let proposal = infer.proposal.as_ref().map(|spec| build_prior(spec, "proposal")).transpose()?;
@@ -73,9 +87,8 @@ pub fn train(session: &Session, run: &RunDir, request: &Training<'_>) -> Result<
     };
     announce(session, &task);
 
-    let checkpoints = checkpoints(&run.file(CHECKPOINTS), request.fingerprint)?;
-    let progress = TrainingProgress::new(session, task.train, net_names(&specs));
-    let trained = train_npe(&task, &session.compute, &checkpoints, &progress).map_err(|error| match error {
+    let progress = Watched { progress: TrainingProgress::new(session, task.train, net_names(&specs)), watch };
+    let trained = train_npe(&task, &session.compute, checkpoints, &progress).map_err(|error| match error {
         NpeError::Interrupted => Error::Interrupted { run: run.path().to_path_buf() },
         other => other.into(),
     })?;
@@ -91,6 +104,27 @@ pub fn train(session: &Session, run: &RunDir, request: &Training<'_>) -> Result<
     };
     conclude(session, run, infer, &trained, &specs, &summary)?;
     Ok(warnings(&source, &trained, &specs, &task))
+}
+
+/// Progress, and whoever else watches.
+struct Watched<'a> {
+    progress: TrainingProgress,
+    watch: &'a dyn Observer,
+}
+
+impl Observer for Watched<'_> {
+    fn start(&self, offset: f64) {
+        self.watch.start(offset);
+    }
+
+    fn wants(&self, net: usize) -> bool {
+        self.watch.wants(net)
+    }
+
+    fn epoch(&self, net: usize, state: &TrainState) -> ControlFlow<()> {
+        self.progress.epoch(net, state)?;
+        self.watch.epoch(net, state)
+    }
 }
 
 /// Writes what was trained into the run.
@@ -166,7 +200,7 @@ fn announce(session: &Session, task: &NpeTask<'_>) {
 }
 
 /// The checkpoints in `folder`; those of another training are removed.
-pub(super) fn checkpoints(folder: &Path, fingerprint: &str) -> Result<CheckpointFiles, Error> {
+pub fn checkpoints(folder: &Path, fingerprint: &str) -> Result<CheckpointFiles, Error> {
     make_folder(folder)?;
     let marker = folder.join("fingerprint");
     if std::fs::read_to_string(&marker).ok().as_deref() != Some(fingerprint) {

@@ -1,0 +1,213 @@
+//! A hyper-parameter study: workers that claim trials from a shared journal, and the ensemble of the best.
+
+mod results;
+mod trial;
+
+pub use results::{Results, ensemble_folder};
+
+use super::inputs::{PairFiles, make_folder};
+use super::run::fingerprint;
+use crate::config::{self, DataConfig, InferConfig, StudyConfig};
+use crate::error::Error;
+use crate::exec::files::host;
+use crate::pipeline::VERSION;
+use crate::session::{Console, Session, Talk};
+use abduce_data::artefact::write_atomic;
+use abduce_data::rundir::{CONFIG, DataFile};
+use abduce_data::{DataError, Seed};
+use abduce_inference::study::{JournalFile, Params, Patience, Sampler, Space, Storage, StudyHeader, TrialRecord};
+use serde_json::json;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// The record of a study, in its folder.
+pub const JOURNAL: &str = "journal.jsonl";
+/// What a finished study came to, in its folder.
+pub const RESULTS: &str = "study.json";
+/// Folder of the runs of the trials, in that of the study.
+const TRIALS: &str = "trials";
+/// Time between two looks at trials that others are working on.
+const POLL: Duration = Duration::from_millis(200);
+/// Sign of a study that cannot work: so many trials failed and none did anything else.
+const HOPELESS: usize = 3;
+
+/// A study, read and checked.
+#[derive(Debug)]
+pub struct Study {
+    /// Its file.
+    pub config: StudyConfig,
+    /// Where its runs and results go.
+    pub folder: PathBuf,
+    /// Trials in all.
+    pub trials: usize,
+    /// A hash of everything that scores depend on.
+    pub hash: String,
+    base: PathBuf,
+    working: PathBuf,
+    pairs: PairFiles,
+    space: Space,
+    sampler: Sampler,
+}
+
+/// What to do where there is a study already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExistingStudy {
+    /// An error.
+    Refuse,
+    /// Work on it too.
+    Join,
+    /// Forget it.
+    Restart,
+}
+
+/// The changes of the command line to a study file.
+#[derive(Clone, Debug, Default)]
+pub struct StudyChanges<'a> {
+    /// `--set`.
+    pub set: &'a [String],
+    /// Folder.
+    pub out: Option<&'a Path>,
+    /// Seed.
+    pub seed: Option<u64>,
+}
+
+impl Study {
+    /// Reads the study file, the infer file and the data file.
+    ///
+    /// # Errors
+    /// A file is not as it should be, or a key cannot vary.
+    pub fn load(session: &Session, file: &Path, changes: &StudyChanges<'_>, trials: usize) -> Result<Self, Error> {
+        let loaded = config::load::<StudyConfig>(file, changes.set, &session.working)?;
+        loaded.notices.iter().for_each(|notice| session.console.note(notice));
+        let mut study = loaded.config;
+        study.seed = changes.seed.unwrap_or(study.seed);
+        let folder = session.path(changes.out.unwrap_or(&study.out_dir));
+        study.out_dir = ".".into();
+        let (base, data) = (loaded.paths.input(&study.base), loaded.paths.input(&study.data));
+        let infer = config::load::<InferConfig>(&base, &[], &session.working)?;
+        let data = config::load::<DataConfig>(&data, &[], &session.working)?;
+        data.notices.iter().for_each(|notice| session.console.note(notice));
+        infer.notices.iter().for_each(|notice| session.console.note(notice));
+        let pairs = PairFiles::new(&data.config, &data.paths)?;
+        if infer.config.model.nets.len() > 1 && study.search == config::SearchConfig::default() {
+            return Err(Error::Usage {
+                message: "`search: default` varies one net, and the infer file has several".into(),
+                help: "leave one net in the infer file, or name the keys under `search`".into(),
+            });
+        }
+        // The check of the file has built it before.
+        let space = study.space().map_err(|(key, reason)| Error::failed(format!("{key}: {reason}"), "see `abduce explain search`"))?;
+        let split = infer.config.train_args.split_file.as_ref().map(|file| DataFile::of("split", &infer.paths.input(file))).transpose()?;
+        let sampler = study.sampler();
+        let scored = json!([
+            VERSION,
+            session.compute.simd.name(),
+            infer.config,
+            pairs.hashes()?,
+            [json!(pairs.thin), json!(pairs.first), json!(pairs.nan_rows), json!(pairs.buffer_bytes)],
+            split,
+            space,
+            sampler,
+            study.halving(),
+            study.seed
+        ]);
+        let hash = fingerprint(&scored)?;
+        Ok(Self { config: study, folder, trials, hash, base, working: session.working.clone(), pairs, space, sampler })
+    }
+
+    /// Makes the folder of the study, or finds it made.
+    ///
+    /// # Errors
+    /// There is a study and it was not to be joined, or it is another one.
+    pub fn open(&self, existing: ExistingStudy) -> Result<(), Error> {
+        make_folder(&self.folder)?;
+        let journal = self.folder.join(JOURNAL);
+        match existing {
+            ExistingStudy::Refuse if journal.exists() => return Err(DataError::RunExists { path: self.folder.clone() }.into()),
+            ExistingStudy::Restart => {
+                for path in [journal.clone(), journal.with_extension("snapshot.json"), self.folder.join(RESULTS)] {
+                    if path.exists() {
+                        std::fs::remove_file(&path).map_err(|source| Error::File { action: "remove", path, source })?;
+                    }
+                }
+            }
+            _ => {}
+        }
+        let mut journal = self.journal(&format!("{}-{}-open", host(), std::process::id()))?;
+        journal.begin(&self.header())?;
+        drop(journal);
+        // Several processes may open the study at once: each writes under a name of its own, and the last rename wins.
+        let text = config::to_yaml(&self.config)?;
+        let (target, own) = (self.folder.join(CONFIG), self.folder.join(format!(".config-{}-{}", host(), std::process::id())));
+        write_atomic(&own, |out| out.write_all(text.as_bytes()))?;
+        std::fs::rename(&own, &target).map_err(|source| Error::File { action: "write", path: target, source })
+    }
+
+    fn header(&self) -> StudyHeader {
+        StudyHeader::new("npe", &self.hash)
+    }
+
+    fn journal(&self, owner: &str) -> Result<JournalFile, Error> {
+        let patience = Patience { interval: Duration::from_secs_f64(self.config.heartbeat), ..Patience::default() };
+        Ok(JournalFile::open(&self.folder.join(JOURNAL), owner, patience)?)
+    }
+
+    /// The training of a trial: the infer file with its values.
+    fn infer(&self, params: &Params) -> Result<(InferConfig, Option<PathBuf>), Error> {
+        let mut loaded = config::load::<InferConfig>(&self.base, &self.config.overrides(params), &self.working)?;
+        loaded.config.out_dir = ".".into();
+        let split_file = loaded.config.train_args.split_file.as_ref().map(|file| loaded.paths.input(file));
+        Ok((loaded.config, split_file))
+    }
+
+    fn trial_folder(&self, trial: usize) -> PathBuf {
+        self.folder.join(TRIALS).join(format!("{trial:05}"))
+    }
+
+    /// Works with `workers` threads, each of which trains one network at a time on a core of its own, until every trial is over: here or
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// The request to stop; a trial whose configuration cannot be used; trials that all fail.
+    pub fn work(&self, session: &Session, workers: usize) -> Result<(), Error> {
+        // Nothing is said of the epochs of a trial, but of its end.
+        let quiet = Console { talk: Talk::Quiet, ..session.console };
+        let single = Session { compute: session.compute.single(), console: quiet, ..session.clone() };
+        let results: Vec<Result<(), Error>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..workers.max(1))
+                .map(|thread| {
+                    let single = &single;
+                    scope.spawn(move || self.one_worker(session, single, &format!("{}-{}-{thread}", host(), std::process::id())))
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        results.into_iter().collect()
+    }
+
+    fn one_worker(&self, session: &Session, single: &Session, worker: &str) -> Result<(), Error> {
+        let mut journal = self.journal(worker)?;
+        journal.begin(&self.header())?;
+        let journal = Mutex::new(journal);
+        loop {
+            if session.is_stopping() {
+                return Err(Error::Interrupted { run: self.folder.clone() });
+            }
+            let claim = locked(&journal).claim(worker, self.trials, &mut |state, trial| {
+                self.sampler.propose(&self.space, Seed(self.config.seed), trial, &state.observations(trial))
+            })?;
+            match claim {
+                Some(claim) => trial::run(self, session, single, &journal, &claim)?,
+                None if locked(&journal).refresh()?.trials.values().all(TrialRecord::is_over) => return Ok(()),
+                None => std::thread::sleep(POLL),
+            }
+        }
+    }
+}
+
+/// The journal, whatever happened to another thread that held it: its content is in the file.
+fn locked(journal: &Mutex<JournalFile>) -> std::sync::MutexGuard<'_, JournalFile> {
+    journal.lock().unwrap_or_else(PoisonError::into_inner)
+}
