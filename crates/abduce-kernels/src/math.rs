@@ -145,14 +145,14 @@ pub(crate) unsafe fn mills_ratio<S: Lanes>(a: S::V) -> S::V {
     unsafe {
         let t = S::div(S::splat(1.0), S::fma(S::splat(0.3), a, S::splat(1.0)));
         let p = S::fma(S::splat(-2.321_604_4e-2), t, S::splat(7.912_62e-2));
-        let p = S::fma(p, t, S::splat(-3.861_808_2e-2));
+        let p = S::fma(p, t, S::splat(-3.861_808e-2));
         let p = S::fma(p, t, S::splat(-1.243_687_8e-1));
-        let p = S::fma(p, t, S::splat(8.734_308_4e-2));
+        let p = S::fma(p, t, S::splat(8.734_308e-2));
         let p = S::fma(p, t, S::splat(2.713_036_7e-2));
         let p = S::fma(p, t, S::splat(1.551_922_6e-1));
         let p = S::fma(p, t, S::splat(2.176_346_8e-1));
-        let p = S::fma(p, t, S::splat(2.730_928_1e-1));
-        let p = S::fma(p, t, S::splat(2.999_976_1e-1));
+        let p = S::fma(p, t, S::splat(2.730_928e-1));
+        let p = S::fma(p, t, S::splat(2.999_976e-1));
         let p = S::fma(p, t, S::splat(0.3));
         S::mul(p, t)
     }

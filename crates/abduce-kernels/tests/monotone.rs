@@ -15,11 +15,14 @@ impl Sequence {
 
 const BOUND: f64 = 5.0;
 
+/// (raw parameters, x) → (y, ln dy/dx).
+type Formula = Box<dyn Fn(&[f64], f64) -> (f64, f64)>;
+
 /// One map by its formula: raw parameters and a point give the value and the log-slope.
 struct Exact {
     name: &'static str,
     map: Monotone,
-    formula: Box<dyn Fn(&[f64], f64) -> (f64, f64)>,
+    formula: Formula,
 }
 
 fn bent(raw: f64, bound: f64) -> f64 {
