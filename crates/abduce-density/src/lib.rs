@@ -28,4 +28,4 @@ pub mod spec;
 pub mod transform;
 
 pub use estimator::{Architecture, Estimator};
-pub use spec::{DensitySpec, SpecError, SplineSpec};
+pub use spec::{DensitySpec, Space, SpecError, SplineSpec};

@@ -2,8 +2,11 @@
 //!
 //! w_i = p(θ_i)/p̃(θ_i) where the simulations were drawn from a proposal p̃ instead of the prior p (Lueckmann et al. 2017,
 //! arXiv:1711.01861, without their kernel), scaled to a mean of 1; all 1 otherwise. Networks see z, the standardised unconstrained
-//! parameters, and standardised data; statistics come from the training rows alone.
+//! parameters (for a density over angles: each parameter's interval as one turn, from -π to π), and standardised data; statistics come from the
+//! training rows alone.
 
+#[cfg(test)]
+mod angles;
 mod checkpoint;
 mod encode;
 mod ensemble;
@@ -95,6 +98,12 @@ pub enum NpeError {
     /// A parameter does not vary, so there is nothing to infer.
     #[error("the parameter {0} has the same value in every training row: remove it from theta and from the prior")]
     ConstantParameter(String),
+    /// A density over angles for a parameter that has no period.
+    #[error("a density over angles (ncsf) takes the bounds of each parameter's prior as one and the same point, but {0} has none")]
+    NotPeriodic(String),
+    /// Densities over angles beside densities over the real line.
+    #[error("densities over angles (ncsf) can't stand in one ensemble with others: train them in a run of their own")]
+    MixedSpaces,
     /// No network is asked for.
     #[error("the list of networks is empty")]
     NoNets,
