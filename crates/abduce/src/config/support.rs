@@ -16,7 +16,7 @@ pub(crate) const ENGINES: Unavailable = &[
 ];
 
 /// Models of a net.
-pub(crate) const NETS: Unavailable = &["ncsf", "gf", "sospf", "naf", "unaf", "cnf", "linear", "mlp", "resnet"];
+pub(crate) const NETS: Unavailable = &["linear", "mlp", "resnet"];
 
 /// Embeddings.
 pub(crate) const EMBEDDINGS: Unavailable = &["CNN"];
