@@ -1,4 +1,4 @@
-//! One training step, draws and scores of the two flows that stand for all: W1 (MAF) and W2 (spline flow) of `benches/peers`.
+//! One training step, draws and scores: W1 (MAF) and W2 (spline flow) of `benches/peers`, and the other flows at W2's size.
 
 use abduce_data::Seed;
 use abduce_density::{Architecture, DensitySpec, Estimator, SplineSpec};
@@ -38,10 +38,19 @@ impl Workload {
     }
 }
 
-fn workloads() -> [Workload; 2] {
-    [
-        Workload::new("maf", DensitySpec::Maf { transforms: 5, hidden: vec![50, 50] }, 8, 0),
-        Workload::new("nsf", DensitySpec::Nsf { transforms: 5, hidden: 50, blocks: 2, spline: SplineSpec::default() }, 5, 10),
+/// Name, density, dimensions of θ and x.
+fn workloads() -> Vec<Workload> {
+    let (transforms, hidden, bound) = (5, || vec![50, 50], 5.0);
+    vec![
+        Workload::new("maf", DensitySpec::Maf { transforms, hidden: hidden() }, 8, 0),
+        Workload::new("nsf", DensitySpec::Nsf { transforms, hidden: 50, blocks: 2, spline: SplineSpec::default() }, 5, 10),
+        Workload::new("gf", DensitySpec::Gf { transforms, hidden: hidden(), components: 8 }, 5, 10),
+        Workload::new("ncsf", DensitySpec::Ncsf { transforms, hidden: hidden(), bins: 10 }, 5, 10),
+        Workload::new("sospf", DensitySpec::Sospf { transforms, hidden: hidden(), polynomials: 3, degree: 4, bound }, 5, 10),
+        Workload::new("bpf", DensitySpec::Bpf { transforms, hidden: hidden(), degree: 16, bound }, 5, 10),
+        Workload::new("naf", DensitySpec::Naf { transforms, hidden: hidden(), signal: 16 }, 5, 10),
+        Workload::new("unaf", DensitySpec::Unaf { transforms, hidden: hidden(), signal: 16, bound }, 5, 10),
+        Workload::new("cnf", DensitySpec::Cnf { hidden: 50, frequencies: 3, steps: 16 }, 5, 10),
     ]
 }
 

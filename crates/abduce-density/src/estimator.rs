@@ -1,11 +1,11 @@
 //! A conditional density with its embedding: scoring, drawing, and the graph that training differentiates.
 
-use crate::conditioner::{MaskedMlp, ResidualShape, mlp};
-use crate::flow::{Autoregressive, Coupling, CouplingNet, feature_order, spline_of};
+use crate::conditioner::{MaskedMlp, ResidualShape, Seen, mlp};
+use crate::flow::{Autoregressive, Coupling, CouplingNet, circular_spline_of, feature_order, spline_of};
 use crate::mixture::{GaussianMixture, MixtureShape, draw_component};
 use crate::scorer::{By, Indexed, Scorer, rows_from, rows_into};
-use crate::spec::{AUTOREGRESSIVE_ACTIVATION, COUPLING_ACTIVATION, DensitySpec, SpecError};
-use crate::transform::{Direction, Elementwise, LuLinear, NormalBase, Univariate};
+use crate::spec::{AUTOREGRESSIVE_ACTIVATION, COUPLING_ACTIVATION, DensitySpec, Space, SpecError};
+use crate::transform::{Direction, Elementwise, LuLinear, NormalBase, OdeFlow, OdeShape, UniformAngles, Univariate};
 use abduce_data::{Rng, Seed};
 use abduce_nn::layers::Activate;
 use abduce_nn::step::CHUNK_ROWS;
@@ -29,7 +29,7 @@ pub struct Architecture {
 
 /// A conditional density q(θ | x) without its numbers: parameters come with each call.
 ///
-/// θ and x are standardised f32 rows; all log-densities are natural logarithms in those coordinates.
+/// θ and x are standardised f32 rows, or θ are angles (see [`Space`]); all log-densities are natural logarithms in those coordinates.
 #[derive(Clone, Debug)]
 pub struct Estimator {
     architecture: Architecture,
@@ -205,7 +205,10 @@ impl Estimator {
     fn draw_flow(&self, compute: &Compute, params: &[f32], frame: &mut Frame, c: &[f32], rng: &mut Rng, part: &mut [f32]) {
         let (features, rows) = (self.architecture.features, frame.rows());
         // Row by row, so that a block's first draws do not depend on its length.
-        part.fill_with(|| rng.normal() as f32);
+        match self.architecture.density.space() {
+            Space::Reals => part.fill_with(|| rng.normal() as f32),
+            Space::Angles => part.fill_with(|| (std::f64::consts::TAU * (rng.uniform() - 0.5)) as f32),
+        }
         rows_into(part, features, 0..rows, frame, 0, |r| r);
         broadcast(c, frame, 1);
         frame.forward(compute.simd, params);
@@ -259,9 +262,10 @@ fn draw_sequential(compute: &Compute, params: &[f32], frame: &mut Frame, c: &[f3
 mod build {
     use super::{
         AUTOREGRESSIVE_ACTIVATION, Activate, Autoregressive, COUPLING_ACTIVATION, Coupling, CouplingNet, DensitySpec, Direction,
-        Elementwise, GaussianMixture, GraphBuilder, LuLinear, MaskedMlp, MixtureShape, NormalBase, ResidualShape, Univariate, Value,
-        feature_order, mlp, spline_of,
+        Elementwise, GaussianMixture, GraphBuilder, LuLinear, MaskedMlp, MixtureShape, NormalBase, OdeFlow, OdeShape, ResidualShape, Seen,
+        Space, UniformAngles, Univariate, Value, circular_spline_of, feature_order, mlp, spline_of,
     };
+    use abduce_kernels::monotone::{Bernstein, Gaussianization, Integral, Monotone, Sigmoidal, SumOfSquares};
 
     /// log q(θ | c).
     pub(super) fn log_prob(g: &mut GraphBuilder<'_>, spec: &DensitySpec, theta: Value, c: Option<Value>) -> Value {
@@ -279,8 +283,13 @@ mod build {
             }
             _ => {
                 let (z, mut ladj) = flow(g, spec, theta, c, Direction::Forward);
-                ladj.insert(0, z);
-                g.apply(NormalBase, &ladj)
+                match spec.space() {
+                    Space::Reals => {
+                        ladj.insert(0, z);
+                        g.apply(NormalBase, &ladj)
+                    }
+                    Space::Angles => g.apply(UniformAngles { features }, &ladj),
+                }
             }
         }
     }
@@ -292,7 +301,8 @@ mod build {
                 let features = g.features(theta);
                 let owner = (0..out).map(|p| p / (out / features)).collect();
                 let order = feature_order(0, features);
-                MaskedMlp { order, hidden: hidden.clone(), activation: AUTOREGRESSIVE_ACTIVATION, owner }.apply(g, theta, c)
+                MaskedMlp { order, hidden: hidden.clone(), activation: AUTOREGRESSIVE_ACTIVATION, seen: Seen::Plain, owner }
+                    .apply(g, theta, c)
             }
             (DensitySpec::Mdn { hidden, .. }, _) => {
                 let inputs: Vec<Value> = c.into_iter().collect();
@@ -312,27 +322,63 @@ mod build {
         Coupling(Coupling),
         Autoregressive(Autoregressive),
         Lu,
-        Scale(Vec<usize>),
+        Ode(OdeShape),
+        /// One map per feature, told by the context alone: the map, and the widths of its network's hidden layers.
+        Elementwise(Univariate, Vec<usize>),
     }
 
-    fn parts(spec: &DensitySpec, features: usize) -> Vec<Part> {
+    /// Nodes of the integrals of positive networks: their error stays below f32 rounding (see the kernel's tests).
+    const INTEGRATION_NODES: usize = 32;
+
+    fn parts(spec: &DensitySpec, features: usize, conditional: bool) -> Vec<Part> {
         let mut parts = Vec::new();
         // One feature has nothing to mix.
         let mix = |parts: &mut Vec<Part>| parts.extend((features > 1).then_some(Part::Lu));
+        let autoregressive = |index: usize, univariate: Univariate, hidden: &[usize]| {
+            let seen = if spec.space() == Space::Angles { Seen::Angles } else { Seen::Plain };
+            let activation = AUTOREGRESSIVE_ACTIVATION;
+            Part::Autoregressive(Autoregressive { index, univariate, hidden: hidden.to_vec(), activation, seen })
+        };
+        let stack = |transforms: usize, hidden: &[usize], map: Monotone| -> Vec<Part> {
+            (0..transforms).map(|index| autoregressive(index, Univariate::Monotone(map), hidden)).collect()
+        };
         match spec {
             DensitySpec::Maf { transforms, hidden } => {
-                for index in 0..*transforms {
-                    let (univariate, activation) = (Univariate::Affine, AUTOREGRESSIVE_ACTIVATION);
-                    parts.push(Part::Autoregressive(Autoregressive { index, univariate, hidden: hidden.clone(), activation }));
-                }
+                parts.extend((0..*transforms).map(|index| autoregressive(index, Univariate::Affine, hidden)));
             }
             DensitySpec::MafRqs { transforms, hidden, spline } => {
                 for index in 0..*transforms {
                     let univariate = Univariate::Spline(spline_of(*spline, hidden.last().copied().unwrap_or(1)));
-                    let activation = AUTOREGRESSIVE_ACTIVATION;
-                    parts.push(Part::Autoregressive(Autoregressive { index, univariate, hidden: hidden.clone(), activation }));
+                    parts.push(autoregressive(index, univariate, hidden));
                     mix(&mut parts);
                 }
+            }
+            DensitySpec::Gf { transforms, hidden, components } => {
+                let map = Monotone::Gaussianization(Gaussianization { components: *components });
+                for index in 0..*transforms {
+                    if index > 0 {
+                        mix(&mut parts);
+                    }
+                    // Without a context the maps are constants, which need no network.
+                    let hidden = if conditional { hidden.clone() } else { Vec::new() };
+                    parts.push(Part::Elementwise(Univariate::Monotone(map), hidden));
+                }
+            }
+            DensitySpec::Ncsf { transforms, hidden, bins } => {
+                let univariate = Univariate::Spline(circular_spline_of(*bins, hidden.last().copied().unwrap_or(1)));
+                parts.extend((0..*transforms).map(|index| autoregressive(index, univariate, hidden)));
+            }
+            DensitySpec::Sospf { transforms, hidden, polynomials, degree, bound } => {
+                parts = stack(*transforms, hidden, Monotone::SumOfSquares(SumOfSquares::new(*polynomials, *degree, *bound)));
+            }
+            DensitySpec::Bpf { transforms, hidden, degree, bound } => {
+                parts = stack(*transforms, hidden, Monotone::Bernstein(Bernstein { degree: *degree, bound: *bound }));
+            }
+            DensitySpec::Naf { transforms, hidden, signal } => {
+                parts = stack(*transforms, hidden, Monotone::Sigmoidal(Sigmoidal { components: *signal }));
+            }
+            DensitySpec::Unaf { transforms, hidden, signal, bound } => {
+                parts = stack(*transforms, hidden, Monotone::Integral(Integral::new(*signal, *bound, INTEGRATION_NODES)));
             }
             DensitySpec::Nsf { transforms, hidden, blocks, spline } => {
                 for index in 0..*transforms {
@@ -350,8 +396,11 @@ mod build {
                     parts.push(Part::Coupling(Coupling { index, univariate, net }));
                 }
                 if additive {
-                    parts.push(Part::Scale(hidden.clone()));
+                    parts.push(Part::Elementwise(Univariate::Affine, hidden.clone()));
                 }
+            }
+            DensitySpec::Cnf { hidden, frequencies, steps } => {
+                parts.push(Part::Ode(OdeShape { hidden: *hidden, frequencies: *frequencies, steps: *steps }));
             }
             DensitySpec::Mdn { .. } | DensitySpec::Made { .. } => unreachable!("mixtures are no flows"),
         }
@@ -367,7 +416,7 @@ mod build {
         direction: Direction,
     ) -> (Value, Vec<Value>) {
         let features = g.features(input);
-        let mut parts: Vec<(usize, Part)> = parts(spec, features).into_iter().enumerate().collect();
+        let mut parts: Vec<(usize, Part)> = parts(spec, features, c.is_some()).into_iter().enumerate().collect();
         if direction == Direction::Inverse {
             parts.reverse();
         }
@@ -377,10 +426,11 @@ mod build {
                 Part::Coupling(coupling) => coupling.apply(g, value, c, direction),
                 Part::Autoregressive(transform) => transform.apply(g, value, c, direction),
                 Part::Lu => LuLinear::apply(g, value, direction),
-                Part::Scale(hidden) => {
+                Part::Ode(shape) => OdeFlow::apply(g, *shape, value, c, direction),
+                Part::Elementwise(univariate, hidden) => {
                     let inputs: Vec<Value> = c.into_iter().collect();
-                    let raw = mlp(g, &inputs, hidden, COUPLING_ACTIVATION, 2 * features);
-                    let layer = Elementwise { univariate: Univariate::Affine, transformed: (0..features).collect(), direction };
+                    let raw = mlp(g, &inputs, hidden, COUPLING_ACTIVATION, features * univariate.parameters());
+                    let layer = Elementwise { univariate: *univariate, transformed: (0..features).collect(), direction };
                     let outputs = g.apply_many(layer, &[value, raw]);
                     (outputs[0], outputs[1])
                 }

@@ -32,4 +32,4 @@ pub mod transform;
 pub use classifier::{Classifier, ClassifierArchitecture, ClassifierSpec};
 pub use estimator::{Architecture, Estimator};
 pub use scorer::{By, Indexed};
-pub use spec::{DensitySpec, SpecError, SplineSpec};
+pub use spec::{DensitySpec, Space, SpecError, SplineSpec};

@@ -1,6 +1,7 @@
 //! What density to build: plain data with real defaults.
 
 use abduce_kernels::elementwise::Activation;
+use abduce_kernels::monotone::MAX_TERMS;
 use serde::{Deserialize, Serialize};
 
 /// A family of conditional densities and its size. Its serialised form is part of the model file.
@@ -64,6 +65,90 @@ pub enum DensitySpec {
         /// Widths of the hidden layers of each coupling.
         hidden: Vec<usize>,
     },
+    /// Gaussianization flow (Meng et al. 2020, arXiv:2003.01941): each feature goes through Φ⁻¹ of a mixture of normal distribution functions
+    /// told by the context, with LU-linear maps between.
+    Gf {
+        /// Number of element-wise maps.
+        transforms: usize,
+        /// Widths of the hidden layers of each map's network.
+        hidden: Vec<usize>,
+        /// Normals per feature.
+        components: usize,
+    },
+    /// Autoregressive flow of circular rational-quadratic splines on D circles [-π, π] (Rezende et al. 2020, arXiv:2002.02428): θ are angles, the noise
+    /// is uniform, and log q is normalised over the circles. Angles count modulo 2π.
+    Ncsf {
+        /// Number of transforms.
+        transforms: usize,
+        /// Widths of the hidden layers of each transform.
+        hidden: Vec<usize>,
+        /// Bins of the splines.
+        bins: usize,
+    },
+    /// Autoregressive flow of sum-of-squares polynomials (Jaini et al. 2019, arXiv:1905.02325).
+    Sospf {
+        /// Number of transforms.
+        transforms: usize,
+        /// Widths of the hidden layers of each transform.
+        hidden: Vec<usize>,
+        /// Squared polynomials per feature.
+        polynomials: usize,
+        /// Their degree.
+        degree: usize,
+        /// Half-width of the interval outside which maps are linear.
+        bound: f32,
+    },
+    /// Autoregressive flow of Bernstein polynomials (Ramasinghe et al. 2021, arXiv:2102.03509).
+    Bpf {
+        /// Number of transforms.
+        transforms: usize,
+        /// Widths of the hidden layers of each transform.
+        hidden: Vec<usize>,
+        /// Degree of the polynomials.
+        degree: usize,
+        /// Half-width of the interval outside which maps are linear.
+        bound: f32,
+    },
+    /// Neural autoregressive flow (Huang et al. 2018, arXiv:1804.00779) with sigmoidal transformers.
+    Naf {
+        /// Number of transforms.
+        transforms: usize,
+        /// Widths of the hidden layers of each transform.
+        hidden: Vec<usize>,
+        /// Sigmoid units per feature.
+        signal: usize,
+    },
+    /// Unconstrained monotonic neural autoregressive flow (Wehenkel and Louppe 2019, arXiv:1908.05164): integrals of positive networks whose
+    /// weights come from the masked network.
+    Unaf {
+        /// Number of transforms.
+        transforms: usize,
+        /// Widths of the hidden layers of each transform.
+        hidden: Vec<usize>,
+        /// Hidden units of each positive network.
+        signal: usize,
+        /// Half-width of the interval outside which maps are linear.
+        bound: f32,
+    },
+    /// Continuous normalising flow (Chen et al. 2018, arXiv:1806.07366; Grathwohl et al. 2018, arXiv:1810.01367) with exact traces, integrated with
+    /// fixed steps; its velocity is a network of two hidden layers.
+    Cnf {
+        /// Width of the hidden layers.
+        hidden: usize,
+        /// Frequencies of the time that the network sees.
+        frequencies: usize,
+        /// Steps of the integration.
+        steps: usize,
+    },
+}
+
+/// What a density is a density over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// ℝᴰ; θ should be standardised.
+    Reals,
+    /// D circles [-π, π].
+    Angles,
 }
 
 /// Shape of the splines of a flow. Data should be standardised: outside the bound a spline is the identity.
@@ -100,8 +185,8 @@ pub enum SpecError {
         /// Largest allowed value.
         high: usize,
     },
-    /// The spline's interval is empty or not finite.
-    #[error("{family}: the spline bound must be a positive number")]
+    /// The interval of the splines or polynomials is empty or not finite.
+    #[error("{family}: the tail bound must be a positive number")]
     Bound {
         /// The density family.
         family: &'static str,
@@ -123,6 +208,21 @@ impl DensitySpec {
             Self::Nsf { .. } => "nsf",
             Self::Nice { .. } => "nice",
             Self::RealNvp { .. } => "realnvp",
+            Self::Gf { .. } => "gf",
+            Self::Ncsf { .. } => "ncsf",
+            Self::Sospf { .. } => "sospf",
+            Self::Bpf { .. } => "bpf",
+            Self::Naf { .. } => "naf",
+            Self::Unaf { .. } => "unaf",
+            Self::Cnf { .. } => "cnf",
+        }
+    }
+
+    /// Where θ lives.
+    pub const fn space(&self) -> Space {
+        match self {
+            Self::Ncsf { .. } => Space::Angles,
+            _ => Space::Reals,
         }
     }
 
@@ -139,9 +239,14 @@ impl DensitySpec {
             range("number of hidden layers", hidden.len(), 1, MAX_LAYERS)?;
             hidden.iter().try_for_each(|&h| range("hidden_features", h, 1, MAX_WIDTH))
         };
+        let interval = |bound: f32| if bound.is_finite() && bound > 0.0 { Ok(()) } else { Err(SpecError::Bound { family }) };
         let spline = |s: &SplineSpec| {
             range("num_bins", s.bins, 1, abduce_kernels::spline::MAX_BINS)?;
-            if s.bound.is_finite() && s.bound > 0.0 { Ok(()) } else { Err(SpecError::Bound { family }) }
+            interval(s.bound)
+        };
+        let stack = |transforms: usize, hidden: &[usize]| {
+            range("num_transforms", transforms, 1, MAX_LAYERS)?;
+            widths(hidden)
         };
         match self {
             Self::Mdn { hidden, components } | Self::Made { hidden, components } => {
@@ -149,13 +254,45 @@ impl DensitySpec {
                 widths(hidden)
             }
             Self::Maf { transforms, hidden } | Self::Nice { transforms, hidden } | Self::RealNvp { transforms, hidden } => {
-                range("num_transforms", *transforms, 1, MAX_LAYERS)?;
-                widths(hidden)
+                stack(*transforms, hidden)
             }
             Self::MafRqs { transforms, hidden, spline: s } => {
-                range("num_transforms", *transforms, 1, MAX_LAYERS)?;
-                widths(hidden)?;
+                stack(*transforms, hidden)?;
                 spline(s)
+            }
+            Self::Gf { transforms, hidden, components } => {
+                range("num_components", *components, 1, MAX_TERMS)?;
+                stack(*transforms, hidden)
+            }
+            Self::Ncsf { transforms, hidden, bins } => {
+                range("num_bins", *bins, 1, abduce_kernels::spline::MAX_BINS)?;
+                stack(*transforms, hidden)
+            }
+            Self::Sospf { transforms, hidden, polynomials, degree, bound } => {
+                range("num_polynomials", *polynomials, 1, MAX_TERMS)?;
+                // All coefficients of a feature's polynomials together are the kernel's terms.
+                range("degree", *degree, 0, MAX_TERMS / polynomials - 1)?;
+                interval(*bound)?;
+                stack(*transforms, hidden)
+            }
+            Self::Bpf { transforms, hidden, degree, bound } => {
+                range("degree", *degree, 1, MAX_TERMS)?;
+                interval(*bound)?;
+                stack(*transforms, hidden)
+            }
+            Self::Naf { transforms, hidden, signal } => {
+                range("signal", *signal, 1, MAX_TERMS)?;
+                stack(*transforms, hidden)
+            }
+            Self::Cnf { hidden, frequencies, steps } => {
+                range("hidden_features", *hidden, 1, 1024)?;
+                range("num_transforms", *frequencies, 1, 64)?;
+                range("num_steps", *steps, 1, 1024)
+            }
+            Self::Unaf { transforms, hidden, signal, bound } => {
+                range("signal", *signal, 1, MAX_TERMS)?;
+                interval(*bound)?;
+                stack(*transforms, hidden)
             }
             Self::Nsf { transforms, hidden, blocks, spline: s } => {
                 range("num_transforms", *transforms, 1, MAX_LAYERS)?;

@@ -1,7 +1,7 @@
 //! The two hot kernels at every SIMD level: the product of a hidden layer, and splines.
 
 use abduce_kernels::gemm::{Into, MatMul};
-use abduce_kernels::spline::Spline;
+use abduce_kernels::spline::{Ends, Spline};
 use abduce_kernels::{LANES, Simd};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -23,7 +23,7 @@ fn matmul(c: &mut Criterion) {
 
 fn splines(c: &mut Criterion) {
     const ROWS: usize = 4 * LANES;
-    let spline = Spline { bins: 10, bound: 3.0, min_width: 1e-3, min_height: 1e-3, min_slope: 1e-3, scale: 0.14 };
+    let spline = Spline { bins: 10, bound: 3.0, min_width: 1e-3, min_height: 1e-3, min_slope: 1e-3, scale: 0.14, ends: Ends::Identity };
     let (raw, x, ones) = (values(spline.parameters() * ROWS), values(ROWS), vec![1.0; ROWS]);
     let (mut y, mut ladj) = (vec![0.0; ROWS], vec![0.0; ROWS]);
     let (mut grad_raw, mut grad_x) = (vec![0.0; raw.len()], vec![0.0; ROWS]);

@@ -1,7 +1,7 @@
 //! Element-wise kernels: activations, gates, affine transforms, and a way to compile plain loops for the level in use.
 
 use crate::lanes::{LANES, Lanes};
-use crate::math::{erf, exp, ln, sigmoid, softplus, tanh};
+use crate::math::{cos_sin, erf, exp, ln, sigmoid, softplus, tanh};
 use crate::simd::{Level, Simd, dispatch};
 
 /// Activation functions, by the names of the usual frameworks.
@@ -62,6 +62,15 @@ impl Simd {
     pub fn ln(self, x: &[f32], y: &mut [f32]) {
         assert!(y.len() >= x.len(), "ln: destination too short");
         dispatch!(self, ln_slice(x: &[f32], y: &mut [f32]));
+    }
+
+    /// cos x and sin x over slices.
+    ///
+    /// # Panics
+    /// If a destination is shorter than `x`.
+    pub fn cos_sin(self, x: &[f32], cos: &mut [f32], sin: &mut [f32]) {
+        assert!(cos.len() >= x.len() && sin.len() >= x.len(), "cos_sin: destination too short");
+        dispatch!(self, cos_sin_slice(x: &[f32], cos: &mut [f32], sin: &mut [f32]));
     }
 
     /// `sums[i] += Σ` of row i of `x (sums.len(), lanes)`, each row in a fixed order.
@@ -144,6 +153,18 @@ unsafe fn exp_slice<S: Lanes>(x: &[f32], y: &mut [f32]) {
             #[inline(always)]
             |v| exp::<S>(v),
         )
+    }
+}
+
+#[inline(always)]
+unsafe fn cos_sin_slice<S: Lanes>(x: &[f32], cos: &mut [f32], sin: &mut [f32]) {
+    unsafe {
+        for i in (0..x.len()).step_by(LANES) {
+            let n = (x.len() - i).min(LANES);
+            let (c, s) = cos_sin::<S>(S::load_first(x.as_ptr().add(i), n));
+            S::store_first(cos.as_mut_ptr().add(i), c, n);
+            S::store_first(sin.as_mut_ptr().add(i), s, n);
+        }
     }
 }
 

@@ -26,6 +26,7 @@ pub mod elementwise;
 pub mod gemm;
 pub(crate) mod lanes;
 pub(crate) mod math;
+pub mod monotone;
 pub mod optimiser;
 pub mod simd;
 pub mod spline;

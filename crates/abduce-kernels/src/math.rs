@@ -62,6 +62,33 @@ pub(crate) unsafe fn tanh<S: Lanes>(x: S::V) -> S::V {
     }
 }
 
+/// (cos x, sin x), absolute error below 2e-7 for |x| < 10, growing with |x| like its ulp.
+///
+/// x = n π + r with |r| ≤ π/2; both functions change sign with n.
+#[inline(always)]
+pub(crate) unsafe fn cos_sin<S: Lanes>(x: S::V) -> (S::V, S::V) {
+    unsafe {
+        let n = S::round(S::mul(x, S::splat(std::f32::consts::FRAC_1_PI)));
+        let r = S::fma(n, S::splat(-3.140_625), x);
+        let r = S::fma(n, S::splat(-9.676_536e-4), r);
+        let u = S::mul(r, r);
+        let p = S::fma(S::splat(-2.408e-8), u, S::splat(2.753_645_5e-6));
+        let p = S::fma(p, u, S::splat(-1.984_108_6e-4));
+        let p = S::fma(p, u, S::splat(8.333_333e-3));
+        let p = S::fma(p, u, S::splat(-1.666_666_7e-1));
+        let sin = S::fma(S::mul(r, u), p, r);
+        let p = S::fma(S::splat(-2.654_586_7e-7), u, S::splat(2.478_607_6e-5));
+        let p = S::fma(p, u, S::splat(-1.388_881_3e-3));
+        let p = S::fma(p, u, S::splat(4.166_666_6e-2));
+        let cos = S::fma(S::mul(u, u), p, S::fma(S::splat(-0.5), u, S::splat(1.0)));
+        // n - 2 round(n/2) is ±1 for odd n.
+        let odd = S::sub(n, S::mul(S::splat(2.0), S::round(S::mul(n, S::splat(0.5)))));
+        let turned = S::lt(S::splat(0.5), S::abs(odd));
+        let zero = S::splat(0.0);
+        (S::select(turned, S::sub(zero, cos), cos), S::select(turned, S::sub(zero, sin), sin))
+    }
+}
+
 /// Logistic function 1/(1+e^{-x}).
 #[inline(always)]
 pub(crate) unsafe fn sigmoid<S: Lanes>(x: S::V) -> S::V {
@@ -112,6 +139,49 @@ pub(crate) unsafe fn erf<S: Lanes>(x: S::V) -> S::V {
     }
 }
 
+/// Mills' ratio (1 - Φ(a))/φ(a) for a ≥ 0, relative error below 4e-7: t P₁₀(t) with t = 1/(1 + 0.3 a), which keeps the limit 1/a.
+#[inline(always)]
+pub(crate) unsafe fn mills_ratio<S: Lanes>(a: S::V) -> S::V {
+    unsafe {
+        let t = S::div(S::splat(1.0), S::fma(S::splat(0.3), a, S::splat(1.0)));
+        let p = S::fma(S::splat(-2.321_604_4e-2), t, S::splat(7.912_62e-2));
+        let p = S::fma(p, t, S::splat(-3.861_808e-2));
+        let p = S::fma(p, t, S::splat(-1.243_687_8e-1));
+        let p = S::fma(p, t, S::splat(8.734_308e-2));
+        let p = S::fma(p, t, S::splat(2.713_036_7e-2));
+        let p = S::fma(p, t, S::splat(1.551_922_6e-1));
+        let p = S::fma(p, t, S::splat(2.176_346_8e-1));
+        let p = S::fma(p, t, S::splat(2.730_928e-1));
+        let p = S::fma(p, t, S::splat(2.999_976e-1));
+        let p = S::fma(p, t, S::splat(0.3));
+        S::mul(p, t)
+    }
+}
+
+/// The point r of upper normal tail e^`log_tail` ≤ ½, and [`mills_ratio`] there: ln(1 - Φ(r)) = log_tail. The error of r is that of `log_tail`'s
+/// rounding, for any size of it.
+///
+/// Starts from √(2v²) (1 + P(1/v)/v) with v² = -log_tail, within 0.05 of r, and takes two of Newton's steps: d ln(1 - Φ)/dr = -1/Mills' ratio.
+#[inline(always)]
+pub(crate) unsafe fn normal_tail_quantile<S: Lanes>(log_tail: S::V) -> (S::V, S::V) {
+    unsafe {
+        let v = S::sqrt(S::sub(S::splat(0.0), log_tail));
+        let u = S::div(S::splat(1.0), v);
+        let p = S::fma(S::splat(3.719_016e-1), u, S::splat(-1.275_150_1));
+        let p = S::fma(p, u, S::splat(1.772_702_7));
+        let p = S::fma(p, u, S::splat(-1.600_670_9));
+        let p = S::fma(p, u, S::splat(-3.072_41e-2));
+        let mut r = S::mul(S::splat(std::f32::consts::SQRT_2), S::add(v, p));
+        for _ in 0..2 {
+            let mills = mills_ratio::<S>(r);
+            // ln(1 - Φ(r)) = -½ r² + ln(Mills' ratio/√(2π))
+            let own = S::fma(S::mul(S::splat(-0.5), r), r, ln::<S>(S::mul(mills, S::splat(0.398_942_3))));
+            r = S::fma(S::sub(own, log_tail), mills, r);
+        }
+        (r, mills_ratio::<S>(r))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +196,11 @@ mod tests {
         Softplus,
         Sigmoid,
         Erf,
+        Cos,
+        Sin,
+        Mills,
+        /// Of the logarithm of the tail.
+        TailQuantile,
     }
 
     #[inline(always)]
@@ -139,6 +214,10 @@ mod tests {
                 Function::Softplus => softplus::<S>(v),
                 Function::Sigmoid => sigmoid::<S>(v),
                 Function::Erf => erf::<S>(v),
+                Function::Cos => cos_sin::<S>(v).0,
+                Function::Sin => cos_sin::<S>(v).1,
+                Function::Mills => mills_ratio::<S>(v),
+                Function::TailQuantile => normal_tail_quantile::<S>(v).0,
             };
             S::store(x.as_mut_ptr(), y);
         }
@@ -198,6 +277,61 @@ mod tests {
                 let x = f64::from(i) / 100.0;
                 let error = (f64::from(eval(simd, Function::Erf, x as f32)) - series(x)).abs();
                 assert!(error < 4e-7, "erf({x}) at {simd} is off by {error:.2e}");
+            }
+        }
+    }
+
+    #[test]
+    fn cosine_and_sine_are_accurate_in_absolute_terms() {
+        for simd in Simd::all() {
+            for i in -2000..2000 {
+                let x = f64::from(i) as f32 / 200.0;
+                let (cos, sin) = (f64::from(eval(simd, Function::Cos, x)), f64::from(eval(simd, Function::Sin, x)));
+                let error = (cos - f64::from(x).cos()).abs().max((sin - f64::from(x).sin()).abs());
+                assert!(error < 2e-7, "{x} at {simd}: off by {error:.1e}");
+            }
+            assert!(eval(simd, Function::Cos, 1e4).abs() <= 1.01 && eval(simd, Function::Sin, f32::NAN).is_nan());
+        }
+    }
+
+    /// Mills' ratio by Lentz's continued fraction a + 1/(a + 2/(a + 3/…)) from below, to f64 rounding for a > 2, and by its differential equation
+    /// m' = a m - 1 from there down (Taylor steps of 1e-3).
+    fn mills_exact(a: f64) -> f64 {
+        let far = |a: f64| 1.0 / (1..=400).rev().fold(a, |tail, k| a + f64::from(k) / tail);
+        if a >= 2.0 {
+            return far(a);
+        }
+        let (mut at, mut m) = (2.0, far(2.0));
+        let steps = 400;
+        let h = (a - 2.0) / f64::from(steps);
+        for _ in 0..steps {
+            let first = at * m - 1.0;
+            let second = m + at * first;
+            let third = 2.0 * first + at * second;
+            let fourth = 3.0 * second + at * third;
+            m += h * (first + h * (second / 2.0 + h * (third / 6.0 + h * fourth / 24.0)));
+            at += h;
+        }
+        m
+    }
+
+    #[test]
+    fn normal_tails_are_accurate_everywhere() {
+        assert!((mills_exact(0.0) - (std::f64::consts::PI / 2.0).sqrt()).abs() < 1e-9);
+        for simd in Simd::all() {
+            for i in 0..=600 {
+                let a = (f64::from(i) / 100.0).exp2() - 1.0;
+                let (got, want) = (f64::from(eval(simd, Function::Mills, a as f32)), mills_exact(f64::from(a as f32)));
+                assert!((got / want - 1.0).abs() < 4e-7, "Mills' ratio of {a} at {simd}: {got} instead of {want}");
+                let log_tail = -0.5 * a * a + (want / std::f64::consts::TAU.sqrt()).ln();
+                // The quantile's slope is Mills' ratio; log_tail is rounded to f32, and so are the terms that cancel to it.
+                let tolerance = 4e-7 * (1.0 + log_tail.abs()) * want + 2e-7 * a;
+                let got = f64::from(eval(simd, Function::TailQuantile, log_tail as f32));
+                assert!((got - f64::from(a as f32)).abs() < tolerance, "quantile of tail e^{log_tail} at {simd}: {got} instead of {a}");
+            }
+            for log_tail in [-1e6f32, -1e12] {
+                let got = eval(simd, Function::TailQuantile, log_tail);
+                assert!((got / (-2.0 * log_tail).sqrt() - 1.0).abs() < 1e-5, "{log_tail} at {simd}: {got}");
             }
         }
     }

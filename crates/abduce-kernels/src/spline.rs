@@ -9,6 +9,10 @@
 //! With ξ = (x - x_k)/w_k, s = h_k/w_k, t = ξ(1-ξ), D = s + (d₁ + d₀ - 2s) t, M = d₁ξ² + 2st + d₀(1-ξ)²:
 //!   y = y_k + h_k (s ξ² + d₀ t)/D,    dy/dx = s² M/D².
 //!
+//! On the circle ([`Ends::Periodic`]; Rezende et al. 2020, arXiv:2002.02428, section 2.1.2) the interval is one period: the slopes at both ends are one
+//! and the same parameter, and a shift turns the point before the spline, so that no angle is special. There the raw parameters are
+//! followed by the slope at ±B and by the shift.
+//!
 //! The backward pass recomputes the spline: cheaper than storing its thirty intermediate values per feature.
 
 use crate::lanes::{LANES, Lanes};
@@ -17,6 +21,16 @@ use crate::simd::{Simd, dispatch};
 
 /// Most bins that a spline may have (the knots of sixteen rows live on the stack).
 pub const MAX_BINS: usize = 64;
+
+/// What a spline does at ±B.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// Slope 1, and the identity outside.
+    Identity,
+    /// B and -B are the same point: a map of the circle of circumference 2B onto itself. Results lie in (-B, B), whatever multiple of 2B is added to
+    /// the point.
+    Periodic,
+}
 
 /// Shape and constants of a spline.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,12 +47,17 @@ pub struct Spline {
     pub min_slope: f32,
     /// Factor on the raw widths and heights before the softmax.
     pub scale: f32,
+    /// What happens at the ends of the interval.
+    pub ends: Ends,
 }
 
 impl Spline {
-    /// Raw parameters per feature: 3K - 1.
+    /// Raw parameters per feature: 3K - 1, on the circle 3K + 1.
     pub const fn parameters(&self) -> usize {
-        3 * self.bins - 1
+        match self.ends {
+            Ends::Identity => 3 * self.bins - 1,
+            Ends::Periodic => 3 * self.bins + 1,
+        }
     }
 
     fn check(&self, lanes: usize, raw: usize, others: &[usize]) {
@@ -49,7 +68,7 @@ impl Spline {
 }
 
 impl Simd {
-    /// y = f(x) for one feature; `ladj += ln dy/dx`. `raw` is (3K-1, lanes), the others (lanes).
+    /// y = f(x) for one feature; `ladj += ln dy/dx`. `raw` is (parameters, lanes), the others (lanes).
     ///
     /// # Panics
     /// If a slice is too short, or lanes (the length of `x`) is not a multiple of 16.
@@ -161,9 +180,12 @@ unsafe fn find_bin<S: Lanes>(
         let (w_floor, w_rest) = (interval * spline.min_width, interval * (1.0 - bins as f32 * spline.min_width));
         let (h_floor, h_rest) = (interval * spline.min_height, interval * (1.0 - bins as f32 * spline.min_height));
         let low = S::splat(-spline.bound);
-        // softplus of this raw value gives slope 1: the boundary slopes.
-        let edge = S::splat(((1.0 - spline.min_slope).exp() - 1.0).ln());
         let slopes = raw.add(2 * bins * stride);
+        let edge = match spline.ends {
+            // softplus of this raw value gives slope 1.
+            Ends::Identity => S::splat(((1.0 - spline.min_slope).exp() - 1.0).ln()),
+            Ends::Periodic => S::load(slopes.add((bins - 1) * stride)),
+        };
 
         let mut bin = Bin {
             index: S::splat(0.0),
@@ -197,10 +219,36 @@ unsafe fn find_bin<S: Lanes>(
     }
 }
 
-/// Lanes strictly inside (-B, B); at ±B spline and identity agree, and NaN counts as outside.
+/// Lanes strictly inside (-B, B); at ±B spline and identity agree, and NaN counts as outside. On the circle everything is inside, NaN too: its slope
+/// is NaN then, which is all that a density over angles reads.
 #[inline(always)]
 unsafe fn inside<S: Lanes>(spline: &Spline, x: S::V) -> S::M {
-    unsafe { S::lt(S::abs(x), S::splat(spline.bound)) }
+    unsafe {
+        match spline.ends {
+            Ends::Identity => S::lt(S::abs(x), S::splat(spline.bound)),
+            Ends::Periodic => S::lt(S::splat(0.0), S::splat(1.0)),
+        }
+    }
+}
+
+/// The shift of a map of the circle; 0 on the line.
+#[inline(always)]
+unsafe fn shift<S: Lanes>(spline: &Spline, raw: *const f32, stride: usize) -> S::V {
+    unsafe { if spline.ends == Ends::Periodic { S::load(raw.add(3 * spline.bins * stride)) } else { S::splat(0.0) } }
+}
+
+/// On the circle: the angle in (-B, B), strictly, so that it does not leave the interval when it is widened to f64 either; else the point as it is.
+#[inline(always)]
+unsafe fn wrapped<S: Lanes>(spline: &Spline, x: S::V) -> S::V {
+    if spline.ends == Ends::Identity {
+        return x;
+    }
+    unsafe {
+        let turns = S::round(S::mul(x, S::splat(0.5 / spline.bound)));
+        let x = S::fma(turns, S::splat(-2.0 * spline.bound), x);
+        let last = spline.bound.next_down();
+        S::min(S::splat(last), S::max(S::splat(-last), x))
+    }
 }
 
 /// The identity, but NaN where the bins are: a point far out must not hide that its parameters mean nothing.
@@ -243,15 +291,16 @@ unsafe fn forward<S: Lanes>(spline: &Spline, raw: &[f32], x: &[f32], y: &mut [f3
         let lanes = x.len();
         let (mut widths, mut heights) = ([S::splat(0.0); MAX_BINS], [S::splat(0.0); MAX_BINS]);
         for at in (0..lanes).step_by(LANES) {
-            let point = S::load(x.as_ptr().add(at));
-            let bin = find_bin::<S>(spline, raw.as_ptr().add(at), lanes, point, Axis::X, &mut widths, &mut heights);
+            let own = raw.as_ptr().add(at);
+            let point = wrapped::<S>(spline, S::add(S::load(x.as_ptr().add(at)), shift::<S>(spline, own, lanes)));
+            let bin = find_bin::<S>(spline, own, lanes, point, Axis::X, &mut widths, &mut heights);
             let xi = unit::<S>(S::div(S::sub(point, bin.x0), bin.width));
             let s = S::div(bin.height, bin.width);
             let (t, d, m) = denominators::<S>(&bin, xi, s);
             let numerator = S::fma(s, S::mul(xi, xi), S::mul(bin.slope0, t));
             let value = S::fma(bin.height, S::div(numerator, d), bin.y0);
             let within = inside::<S>(spline, point);
-            S::store(y.as_mut_ptr().add(at), S::select(within, value, outside::<S>(&bin, point)));
+            S::store(y.as_mut_ptr().add(at), wrapped::<S>(spline, S::select(within, value, outside::<S>(&bin, point))));
             let slope = S::select(within, log_slope::<S>(s, d, m), S::splat(0.0));
             S::store(ladj.as_mut_ptr().add(at), S::add(S::load(ladj.as_ptr().add(at)), slope));
         }
@@ -265,8 +314,9 @@ unsafe fn inverse<S: Lanes>(spline: &Spline, raw: &[f32], y: &[f32], x: &mut [f3
         let lanes = y.len();
         let (mut widths, mut heights) = ([S::splat(0.0); MAX_BINS], [S::splat(0.0); MAX_BINS]);
         for at in (0..lanes).step_by(LANES) {
-            let point = S::load(y.as_ptr().add(at));
-            let bin = find_bin::<S>(spline, raw.as_ptr().add(at), lanes, point, Axis::Y, &mut widths, &mut heights);
+            let own = raw.as_ptr().add(at);
+            let point = wrapped::<S>(spline, S::load(y.as_ptr().add(at)));
+            let bin = find_bin::<S>(spline, own, lanes, point, Axis::Y, &mut widths, &mut heights);
             let s = S::div(bin.height, bin.width);
             let rise = S::sub(point, bin.y0);
             let bend = S::mul(rise, S::sub(S::add(bin.slope0, bin.slope1), S::add(s, s)));
@@ -278,7 +328,8 @@ unsafe fn inverse<S: Lanes>(spline: &Spline, raw: &[f32], y: &[f32], x: &mut [f3
             let (_, d, m) = denominators::<S>(&bin, xi, s);
             let value = S::fma(xi, bin.width, bin.x0);
             let within = inside::<S>(spline, point);
-            S::store(x.as_mut_ptr().add(at), S::select(within, value, outside::<S>(&bin, point)));
+            let turned = S::sub(S::select(within, value, outside::<S>(&bin, point)), shift::<S>(spline, own, lanes));
+            S::store(x.as_mut_ptr().add(at), wrapped::<S>(spline, turned));
             let slope = S::select(within, log_slope::<S>(s, d, m), S::splat(0.0));
             S::store(ladj.as_mut_ptr().add(at), S::sub(S::load(ladj.as_ptr().add(at)), slope));
         }
@@ -301,8 +352,9 @@ unsafe fn backward<S: Lanes>(
         let (zero, one, two) = (S::splat(0.0), S::splat(1.0), S::splat(2.0));
         let (mut widths, mut heights) = ([zero; MAX_BINS], [zero; MAX_BINS]);
         for at in (0..lanes).step_by(LANES) {
-            let point = S::load(x.as_ptr().add(at));
-            let bin = find_bin::<S>(spline, raw.as_ptr().add(at), lanes, point, Axis::X, &mut widths, &mut heights);
+            let own = raw.as_ptr().add(at);
+            let point = wrapped::<S>(spline, S::add(S::load(x.as_ptr().add(at)), shift::<S>(spline, own, lanes)));
+            let bin = find_bin::<S>(spline, own, lanes, point, Axis::X, &mut widths, &mut heights);
             let within = inside::<S>(spline, point);
             let gy_all = S::load(grad_y.as_ptr().add(at));
             // Outside, y = x and ladj = 0: only grad_x passes.
@@ -357,6 +409,13 @@ unsafe fn backward<S: Lanes>(
                 let right = S::lt(S::abs(S::sub(bin.index, S::splat((knot - 1) as f32))), half);
                 let g = S::select(left, g_d0, S::select(right, g_d1, zero));
                 S::store(out.add((2 * bins + knot - 1) * lanes), g);
+            }
+            if spline.ends == Ends::Periodic {
+                let first = S::lt(bin.index, half);
+                let last = S::lt(S::splat(bins as f32 - 1.5), bin.index);
+                let g = S::add(S::select(first, g_d0, zero), S::select(last, g_d1, zero));
+                S::store(out.add((3 * bins - 1) * lanes), g);
+                S::store(out.add(3 * bins * lanes), S::select(within, g_x, gy_all));
             }
         }
     }

@@ -70,7 +70,6 @@ fn refusals_say_what_where_and_what_instead() {
         ("unknown class", whole("prior:\n  module: ili.utils\n  class: IndependantNormal\n  args: {loc: 0, scale: 1}\n")),
         ("unknown family", whole("prior: {unifrom: {low: 0, high: 1}}\n")),
         ("unknown net model", infer("model: {nets: [{model: mafia}]}\n")),
-        ("net model not available", infer("model:\n  nets:\n    - {model: gf, num_transforms: 2}\n")),
         ("engine not available", infer("model:\n  backend: sbi\n  engine: SMCABC\n")),
         ("a sequential engine without rounds to run", infer("model: {engine: SNPE}\n")),
         ("older engine name not available", infer("model: {module: sbi.inference, class: SNPE_C}\n")),

@@ -1,5 +1,6 @@
 //! The masked perceptron of autoregressive models (MADE).
 
+use super::CosSin;
 use crate::transform::{Direction, Univariate};
 use abduce_kernels::elementwise::Activation;
 use abduce_kernels::gemm::{Into, Left, MatMul};
@@ -24,6 +25,25 @@ pub fn autoregressive_degrees(order: &[usize], hidden: usize, conditional: bool)
     (degrees, hidden)
 }
 
+/// How a masked network sees the features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// As they are.
+    Plain,
+    /// As angles: cosines of all, then sines of all.
+    Angles,
+}
+
+impl Seen {
+    /// Inputs per feature.
+    const fn width(self) -> usize {
+        match self {
+            Self::Plain => 1,
+            Self::Angles => 2,
+        }
+    }
+}
+
 /// A masked perceptron from (x, context) to raw parameters: hidden widths are all equal, degrees as [`autoregressive_degrees`].
 #[derive(Clone, Debug)]
 pub struct MaskedMlp {
@@ -33,27 +53,33 @@ pub struct MaskedMlp {
     pub hidden: Vec<usize>,
     /// Activation after each hidden layer.
     pub activation: Activation,
+    /// How it sees the features.
+    pub seen: Seen,
     /// For each raw parameter, the feature it belongs to.
     pub owner: Vec<usize>,
 }
 
 impl MaskedMlp {
     /// The conditioner of an autoregressive flow of one univariate map per feature.
-    pub fn of_flow(order: Vec<usize>, hidden: Vec<usize>, activation: Activation, univariate: &Univariate) -> Self {
+    pub fn of_flow(order: Vec<usize>, hidden: Vec<usize>, activation: Activation, seen: Seen, univariate: &Univariate) -> Self {
         let features = order.len();
         let mut owner = vec![0; features * univariate.parameters()];
         for f in 0..features {
             univariate.rows_of(f, features).into_iter().for_each(|row| owner[row] = f);
         }
-        Self { order, hidden, activation, owner }
+        Self { order, hidden, activation, seen, owner }
     }
 
     /// Adds the network; gives the raw parameters.
     pub fn apply(&self, g: &mut GraphBuilder<'_>, x: Value, context: Option<Value>) -> Value {
         let context_features = context.map_or(0, |c| g.features(c));
+        let x = match self.seen {
+            Seen::Plain => x,
+            Seen::Angles => g.apply(CosSin, &[x]),
+        };
         let mut inputs: Vec<Value> = [x].into_iter().chain(context).collect();
-        let (mut below, _) = autoregressive_degrees(&self.order, 1, context.is_some());
-        let features = below.clone();
+        let (features, _) = autoregressive_degrees(&self.order, 1, context.is_some());
+        let mut below = features.repeat(self.seen.width());
         // Every unit may see the context.
         below.extend(std::iter::repeat_n(0, context_features));
         for (k, &width) in self.hidden.iter().enumerate() {
@@ -100,7 +126,7 @@ impl AutoregressiveInverse {
         let features = mlp.order.len();
         let context_features = context.map_or(0, |c| g.features(c));
         let widths: Vec<usize> = mlp.hidden.iter().copied().chain([mlp.owner.len()]).collect();
-        let mut below = features + context_features;
+        let mut below = features * mlp.seen.width() + context_features;
         let mut layers = Vec::new();
         for (k, &width) in widths.iter().enumerate() {
             let range = g.scoped(k.to_string(), |g| {
@@ -115,6 +141,14 @@ impl AutoregressiveInverse {
         (outputs[0], outputs[1])
     }
 
+    /// Rows of working memory for what the network sees of the features.
+    const fn seen_rows(&self) -> usize {
+        match self.mlp.seen {
+            Seen::Plain => 0,
+            Seen::Angles => 2 * self.mlp.order.len(),
+        }
+    }
+
     /// Units of a hidden layer of this width whose degree is at most `degree`: a prefix.
     fn known(&self, width: usize, degree: usize) -> usize {
         let (_, degrees) = autoregressive_degrees(&self.mlp.order, width, self.context_features > 0);
@@ -127,9 +161,9 @@ impl Layer for AutoregressiveInverse {
         vec![self.mlp.order.len(), 1]
     }
 
-    /// Hidden layers and raw parameters.
+    /// What the network sees of the features where that is not themselves, hidden layers, raw parameters.
     fn scratch_per_lane(&self) -> usize {
-        self.mlp.hidden.iter().sum::<usize>() + self.mlp.owner.len()
+        self.seen_rows() + self.mlp.hidden.iter().sum::<usize>() + self.mlp.owner.len()
     }
 
     fn forward(&self, at: &mut Forward<'_>) {
@@ -139,9 +173,12 @@ impl Layer for AutoregressiveInverse {
         theta.fill(0.0);
         ladj.fill(0.0);
         let mut done = vec![0; self.mlp.hidden.len()];
+        let told = self.mlp.seen.width() * features;
+        let (seen, scratch) = at.scratch.split_at_mut(self.seen_rows() * lanes);
+        seen.fill(0.0);
         for (step, &feature) in self.mlp.order.iter().enumerate() {
             // Hidden units of degree ≤ step now have all their inputs.
-            let mut rest = &mut at.scratch[..];
+            let mut rest = &mut scratch[..];
             let mut previous: (&[f32], usize) = (&[], 0);
             for (k, &width) in self.mlp.hidden.iter().enumerate() {
                 let (layer, tail) = rest.split_at_mut(width * lanes);
@@ -150,7 +187,7 @@ impl Layer for AutoregressiveInverse {
                 let fresh = done[k]..end;
                 if !fresh.is_empty() {
                     let block = &mut layer[fresh.start * lanes..fresh.end * lanes];
-                    let columns = if k == 0 { features + self.context_features } else { self.mlp.hidden[k - 1] };
+                    let columns = if k == 0 { told + self.context_features } else { self.mlp.hidden[k - 1] };
                     let weight = &params[weight.clone()][fresh.start * columns..];
                     let bias = &params[bias.clone()][fresh.clone()];
                     let product = |depth, column, x: &[f32], out: &mut [f32], into: Into<'_>| {
@@ -159,9 +196,10 @@ impl Layer for AutoregressiveInverse {
                     };
                     if k == 0 {
                         // Features not yet generated are zero and masked besides.
-                        product(features, 0, theta, block, Into::Bias(bias));
+                        let known: &[f32] = if seen.is_empty() { theta } else { seen };
+                        product(told, 0, known, block, Into::Bias(bias));
                         if self.context_features > 0 {
-                            product(self.context_features, features, at.inputs.get(1), block, Into::Accumulate);
+                            product(self.context_features, told, at.inputs.get(1), block, Into::Accumulate);
                         }
                     } else {
                         product(previous.1, 0, previous.0, block, Into::Bias(bias));
@@ -174,7 +212,7 @@ impl Layer for AutoregressiveInverse {
             }
             let raw = rest;
             let (weight, bias) = &self.layers[self.mlp.hidden.len()];
-            let columns = self.mlp.hidden.last().copied().unwrap_or(features + self.context_features);
+            let columns = self.mlp.hidden.last().copied().unwrap_or(told + self.context_features);
             for row in self.univariate.rows_of(feature, features) {
                 let left = Left { data: &params[weight.clone()][row * columns..], row_stride: columns, depth_stride: 1 };
                 let out = &mut raw[row * lanes..(row + 1) * lanes];
@@ -190,7 +228,11 @@ impl Layer for AutoregressiveInverse {
                 );
             }
             let span = feature * lanes..(feature + 1) * lanes;
-            self.univariate.map(simd, Direction::Inverse, raw, (feature, features), &noise[span.clone()], &mut theta[span], ladj);
+            self.univariate.map(simd, Direction::Inverse, raw, (feature, features), &noise[span.clone()], &mut theta[span.clone()], ladj);
+            if !seen.is_empty() {
+                let (cos, sin) = seen.split_at_mut(features * lanes);
+                simd.cos_sin(&theta[span.clone()], &mut cos[span.clone()], &mut sin[span]);
+            }
         }
     }
 

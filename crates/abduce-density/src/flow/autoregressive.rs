@@ -1,6 +1,6 @@
 //! Autoregressive transforms: each feature's map is told by the features generated before it.
 
-use crate::conditioner::{AutoregressiveInverse, MaskedMlp};
+use crate::conditioner::{AutoregressiveInverse, MaskedMlp, Seen};
 use crate::transform::{Direction, Elementwise, Univariate};
 use abduce_kernels::elementwise::Activation;
 use abduce_nn::{GraphBuilder, Value};
@@ -21,13 +21,16 @@ pub struct Autoregressive {
     pub hidden: Vec<usize>,
     /// Activation after each of them.
     pub activation: Activation,
+    /// How the network sees the features.
+    pub seen: Seen,
 }
 
 impl Autoregressive {
     /// Adds the transform; gives (output, ladj).
     pub fn apply(&self, g: &mut GraphBuilder<'_>, x: Value, context: Option<Value>, direction: Direction) -> (Value, Value) {
         let features = g.features(x);
-        let net = MaskedMlp::of_flow(feature_order(self.index, features), self.hidden.clone(), self.activation, &self.univariate);
+        let order = feature_order(self.index, features);
+        let net = MaskedMlp::of_flow(order, self.hidden.clone(), self.activation, self.seen, &self.univariate);
         match direction {
             Direction::Forward => {
                 let raw = net.apply(g, x, context);

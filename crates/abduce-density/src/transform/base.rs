@@ -1,4 +1,4 @@
-//! The distribution of the noise.
+//! Distributions of the noise.
 
 use abduce_kernels::elementwise::Update;
 use abduce_nn::layer::{Backward, Forward, Layer, pass_on};
@@ -51,6 +51,34 @@ impl Layer for NormalBase {
         }
         for slot in rest.iter_mut().flatten() {
             pass_on(at.simd, grad, &mut slot.data, slot.update);
+        }
+    }
+}
+
+/// (ladj₁, ladj₂, …) → log q = -D ln 2π + Σ ladj: D independent uniform angles seen through bijections of the circle.
+#[derive(Clone, Copy, Debug)]
+pub struct UniformAngles {
+    /// Number of angles D.
+    pub features: usize,
+}
+
+impl Layer for UniformAngles {
+    fn output_features(&self, inputs: &[usize]) -> Vec<usize> {
+        debug_assert!(inputs.iter().all(|&f| f == 1));
+        vec![1]
+    }
+
+    fn forward(&self, at: &mut Forward<'_>) {
+        let log_q = &mut at.outputs[0];
+        log_q.fill(-(self.features as f32) * std::f32::consts::TAU.ln());
+        for k in 0..at.inputs.len() {
+            pass_on(at.simd, at.inputs.get(k), log_q, Update::Accumulate);
+        }
+    }
+
+    fn backward(&self, at: &mut Backward<'_>) {
+        for slot in at.grad_inputs.iter_mut().flatten() {
+            pass_on(at.simd, at.grad_outputs.get(0), &mut slot.data, slot.update);
         }
     }
 }

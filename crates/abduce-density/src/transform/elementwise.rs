@@ -3,6 +3,7 @@
 use super::Direction;
 use abduce_kernels::Simd;
 use abduce_kernels::elementwise::Update;
+use abduce_kernels::monotone::Monotone;
 use abduce_kernels::spline::Spline;
 use abduce_nn::layer::{Backward, Forward, Layer};
 
@@ -13,8 +14,10 @@ pub enum Univariate {
     Shift,
     /// z = (x - shift) e^{-s}, s bounded (see [`abduce_kernels::affine`]). Raw: T shifts, then T scales.
     Affine,
-    /// Monotonic rational-quadratic spline (see [`abduce_kernels::spline`]). Raw: (T, 3K-1).
+    /// Monotonic rational-quadratic spline (see [`abduce_kernels::spline`]). Raw: (T, its parameters).
     Spline(Spline),
+    /// A monotone map without an inverse in closed form (see [`abduce_kernels::monotone`]). Raw: (T, its parameters).
+    Monotone(Monotone),
 }
 
 impl Univariate {
@@ -24,6 +27,7 @@ impl Univariate {
             Self::Shift => 1,
             Self::Affine => 2,
             Self::Spline(spline) => spline.parameters(),
+            Self::Monotone(map) => map.parameters(),
         }
     }
 
@@ -33,7 +37,7 @@ impl Univariate {
         match self {
             Self::Shift => vec![t],
             Self::Affine => vec![t, count + t],
-            Self::Spline(_) => (t * p..(t + 1) * p).collect(),
+            Self::Spline(_) | Self::Monotone(_) => (t * p..(t + 1) * p).collect(),
         }
     }
 
@@ -63,6 +67,14 @@ impl Univariate {
                 match direction {
                     Direction::Forward => simd.spline_forward(spline, raw, from, to, ladj),
                     Direction::Inverse => simd.spline_inverse(spline, raw, from, to, ladj),
+                }
+            }
+            (Self::Monotone(map), _) => {
+                let p = map.parameters();
+                let raw = &raw[t * p * lanes..(t + 1) * p * lanes];
+                match direction {
+                    Direction::Forward => simd.monotone_forward(map, raw, from, to, ladj),
+                    Direction::Inverse => simd.monotone_inverse(map, raw, from, to, ladj),
                 }
             }
         }
@@ -143,6 +155,11 @@ impl Layer for Elementwise {
                     let p = spline.parameters() * lanes;
                     let row = t * p..(t + 1) * p;
                     at.simd.spline_backward(spline, &raw[row.clone()], &x[span.clone()], (gz, grad_ladj), &mut grad_raw.data[row], own);
+                }
+                Univariate::Monotone(map) => {
+                    let p = map.parameters() * lanes;
+                    let row = t * p..(t + 1) * p;
+                    at.simd.monotone_backward(map, &raw[row.clone()], &x[span.clone()], (gz, grad_ladj), &mut grad_raw.data[row], own);
                 }
             }
             if let Some(slot) = grad_x {

@@ -5,10 +5,12 @@
 mod base;
 mod elementwise;
 mod lu;
+mod ode;
 
-pub use base::NormalBase;
+pub use base::{NormalBase, UniformAngles};
 pub use elementwise::{Elementwise, Univariate};
 pub use lu::LuLinear;
+pub use ode::{OdeFlow, OdeShape};
 
 /// Which way a bijection is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

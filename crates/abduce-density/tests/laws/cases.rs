@@ -1,7 +1,7 @@
 //! What the laws are checked on: families, shapes, perturbed parameters and random data.
 
 use abduce_data::{Rng, Seed};
-use abduce_density::{Architecture, DensitySpec, Estimator, SplineSpec};
+use abduce_density::{Architecture, DensitySpec, Estimator, Space, SplineSpec};
 use abduce_kernels::transpose::features_from_rows;
 use abduce_kernels::{Simd, Threads};
 use abduce_nn::{ActivationName, Compute, EmbeddingSpec, Frame};
@@ -18,6 +18,13 @@ pub(crate) fn families() -> Vec<DensitySpec> {
         DensitySpec::Nsf { transforms: 3, hidden: 8, blocks: 2, spline },
         DensitySpec::Nice { transforms: 3, hidden: vec![8, 7] },
         DensitySpec::RealNvp { transforms: 3, hidden: vec![8, 7] },
+        DensitySpec::Gf { transforms: 3, hidden: vec![8, 7], components: 3 },
+        DensitySpec::Ncsf { transforms: 2, hidden: vec![9, 8], bins: 4 },
+        DensitySpec::Sospf { transforms: 2, hidden: vec![9, 8], polynomials: 2, degree: 3, bound: 3.0 },
+        DensitySpec::Bpf { transforms: 2, hidden: vec![9, 8], degree: 6, bound: 3.0 },
+        DensitySpec::Naf { transforms: 2, hidden: vec![9, 8], signal: 3 },
+        DensitySpec::Unaf { transforms: 2, hidden: vec![9, 8], signal: 3, bound: 3.0 },
+        DensitySpec::Cnf { hidden: 6, frequencies: 2, steps: 16 },
     ]
 }
 
@@ -67,7 +74,7 @@ impl Case {
                 *p += noise;
             }
         }
-        // Wide enough that some values lie beyond the splines' bound of 3.
+        // Wide enough that some values lie beyond the bound of 3 of splines and polynomials.
         let theta = normals(&mut rng, rows * features, 1.4);
         let x = normals(&mut rng, rows * context, 1.0);
         Self { name, estimator, params, rows, theta, x }
@@ -103,6 +110,11 @@ impl Case {
     /// log q of every row with its own x.
     pub(crate) fn log_prob(&self, compute: &Compute) -> Vec<f32> {
         self.estimator.log_prob(compute, &self.params, &self.theta, &self.x, |row| row)
+    }
+
+    /// Where θ lives.
+    pub(crate) fn space(&self) -> Space {
+        self.estimator.architecture().density.space()
     }
 
     /// Whether the networks have no input at all, so that they are constants whose units may be dead.

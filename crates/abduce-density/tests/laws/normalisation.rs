@@ -2,9 +2,11 @@
 
 use super::cases::{self, Case};
 use abduce_data::Seed;
+use abduce_density::Space;
 use abduce_nn::Compute;
+use std::f64::consts::{PI, TAU};
 
-/// A grid that holds all the mass: for each feature the range of many draws, widened on both sides by the range itself.
+/// A grid that holds all the mass: for each feature the range of many draws, widened on both sides by the range itself; for angles the circle.
 pub(crate) struct Grid {
     /// (low, spacing) per feature.
     axes: Vec<(f64, f64)>,
@@ -14,6 +16,10 @@ pub(crate) struct Grid {
 impl Grid {
     pub(crate) fn new(case: &Case, points: usize) -> Self {
         let d = case.features();
+        if case.space() == Space::Angles {
+            let spacing = TAU / points as f64;
+            return Self { axes: vec![(0.5 * spacing - PI, spacing); d], points };
+        }
         let draws = case.estimator.sample(&cases::best(), &case.params, &case.x[..case.context()], &[4000], Seed(5));
         let axes = (0..d)
             .map(|f| {

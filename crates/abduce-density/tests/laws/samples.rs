@@ -5,6 +5,7 @@ use super::normalisation::Grid;
 use super::numerics::{chi_square_bound, kolmogorov_bound};
 use super::reference::Reference;
 use abduce_data::Seed;
+use abduce_density::Space;
 use abduce_nn::Compute;
 
 /// Draws for the first observation.
@@ -128,5 +129,22 @@ fn draws_have_their_own_streams() {
         assert_eq!(few, many[..20], "{}", case.name);
         assert_ne!(many[..6], many[300..306], "{}", case.name);
         assert_ne!(few, case.estimator.sample(&compute, &case.params, &case.x[..4], &[10], Seed(9)), "{}", case.name);
+    }
+}
+
+/// Angles are drawn inside the circle, in f64 too, and count modulo 2π.
+#[test]
+fn angles_stay_on_their_circle() {
+    for case in [1, 2, 5].into_iter().flat_map(|d| cases::of_shape(d, 4, 50)).filter(|case| case.space() == Space::Angles) {
+        for compute in cases::levels() {
+            let theta = draws(&case, &compute, 5000);
+            assert!(theta.iter().all(|&t| f64::from(t).abs() <= std::f64::consts::PI), "{} at {}", case.name, compute.simd);
+            let turned: Vec<f32> = case.theta.iter().enumerate().map(|(i, t)| t + std::f32::consts::TAU * (i % 3) as f32).collect();
+            let again = case.estimator.log_prob(&compute, &case.params, &turned, &case.x, |row| row);
+            for (a, b) in case.log_prob(&compute).iter().zip(&again) {
+                // Two turns round an angle to 1e-6; slopes of the log-density are some tens at most.
+                assert!((a - b).abs() < 1e-4, "{} at {}: {a} and {b}", case.name, compute.simd);
+            }
+        }
     }
 }

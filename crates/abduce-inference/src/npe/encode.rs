@@ -4,6 +4,7 @@ use super::{Engine, NpeError, NpeTask};
 use crate::posterior::FeatureRange;
 use crate::prior::{Prior, UnconstrainedTransform};
 use abduce_data::{Array, Batch, Batches, DataError, Moments, PairSource, RowSet, Scaling, Seed, Standardiser};
+use abduce_density::Space;
 use abduce_nn::trainer::{RowSource, Rows};
 
 /// θ → z and x → network input, fitted on the training rows, and the weights of a proposal.
@@ -39,7 +40,12 @@ impl Encoder {
         if d != prior.parameters() {
             return Err(NpeError::Dimension { theta: d, prior: prior.parameters() });
         }
-        let transform = prior.transform();
+        let space = space_of(task)?;
+        let transform = match space {
+            Space::Reals => prior.transform(),
+            Space::Angles => UnconstrainedTransform::angles(prior.support())
+                .map_err(|j| NpeError::NotPeriodic(task.parameters.get(j).map_or_else(String::new, |p| p.name.clone())))?,
+        };
         let mut outside: Option<(usize, usize, usize, f32)> = None;
         let (mut moments, mut u_row) = (Moments::new(d), vec![0.0f32; d]);
         let mut ratios = (0.0, 0usize);
@@ -77,7 +83,8 @@ impl Encoder {
         if let Some(importance) = &mut importance {
             importance.mean = ratios.0 / ratios.1.max(1) as f64;
         }
-        let fitted = moments.finish(Scaling::Independent);
+        // Angles stay as they are.
+        let fitted = moments.finish(if space == Space::Angles { Scaling::None } else { Scaling::Independent });
         if let Some(&j) = fitted.constant().first() {
             return Err(NpeError::ConstantParameter(task.parameters[j].name.clone()));
         }
@@ -149,6 +156,13 @@ impl Encoder {
             weights.push((importance.ratio(&theta) / importance.mean) as f32);
         }
     }
+}
+
+/// Where the densities of all networks live: they see one and the same z.
+fn space_of(task: &NpeTask<'_>) -> Result<Space, NpeError> {
+    let mut spaces = task.nets.iter().map(|net| net.network.space());
+    let first = spaces.next().unwrap_or(Space::Reals);
+    if spaces.all(|space| space == first) { Ok(first) } else { Err(NpeError::MixedSpaces) }
 }
 
 impl FeatureRange {

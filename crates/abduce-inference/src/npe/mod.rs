@@ -4,8 +4,11 @@
 //!
 //! w_i = p(θ_i)/p̃(θ_i) where the simulations were drawn from a proposal p̃ instead of the prior p (Lueckmann et al. 2017,
 //! arXiv:1711.01861, without their kernel), scaled to a mean of 1; all 1 otherwise. Networks see z, the standardised unconstrained
-//! parameters, and standardised data; statistics come from the training rows alone.
+//! parameters (for a density over angles: each parameter's interval as one turn, from -π to π), and standardised data; statistics come from the
+//! training rows alone.
 
+#[cfg(test)]
+mod angles;
 mod checkpoint;
 mod contrast;
 mod encode;
@@ -19,7 +22,7 @@ pub use ensemble::stacking_weights;
 use crate::posterior::{FeatureRange, Kind, Member, Network, NetworkArchitecture, NetworkError, Posterior, PosteriorError};
 use crate::prior::Prior;
 use abduce_data::{DataError, PairSource, ParameterInfo, Scaling, Seed, Split};
-use abduce_density::{Architecture, ClassifierArchitecture, ClassifierSpec, DensitySpec};
+use abduce_density::{Architecture, ClassifierArchitecture, ClassifierSpec, DensitySpec, Space};
 use abduce_diffusion::{NoiseRole, NoiseSchedule, NoisyRows};
 use abduce_nn::trainer::{Ending, Objective, RowSource, TrainConfig, TrainError, TrainState, train_on};
 use abduce_nn::{Compute, EmbeddingSpec, Graph, Layout};
@@ -57,6 +60,14 @@ pub enum NetworkSpec {
 }
 
 impl NetworkSpec {
+    /// Where the parameters of the density live; the real line for all but densities.
+    pub const fn space(&self) -> Space {
+        match self {
+            Self::Density(density) => density.space(),
+            Self::Classifier(_) | Self::Field { .. } => Space::Reals,
+        }
+    }
+
     /// The family's name, as in configuration files.
     pub const fn family(&self) -> &'static str {
         match self {
@@ -136,6 +147,12 @@ pub enum NpeError {
     /// Networks to go on from have other architectures.
     #[error("the networks to go on from are not those that are to be trained")]
     OtherStart,
+    /// A density over angles for a parameter that has no period.
+    #[error("a density over angles (ncsf) takes the bounds of each parameter's prior as one and the same point, but {0} has none")]
+    NotPeriodic(String),
+    /// Densities over angles beside densities over the real line.
+    #[error("densities over angles (ncsf) can't stand in one ensemble with others: train them in a run of their own")]
+    MixedSpaces,
     /// No network is asked for.
     #[error("the list of networks is empty")]
     NoNets,

@@ -6,6 +6,7 @@
 use super::{Interval, bounded};
 use abduce_kernels::Simd;
 use serde::{Deserialize, Serialize};
+use std::f64::consts::TAU;
 
 /// A bijection of one parameter, u ↔ θ.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,14 @@ pub enum Bijection {
         /// Lower bound of the support.
         low: f64,
         /// Upper bound of the support.
+        high: f64,
+    },
+    /// θ is periodic, low and high one and the same point: u = 2π (θ − low)/(high − low) − π is an angle, and any u counts modulo 2π. For
+    /// densities over circles.
+    Periodic {
+        /// Where a period starts.
+        low: f64,
+        /// Where it ends.
         high: f64,
     },
     /// low < θ < high, nearly linear inside: with t ∈ (−1, 1) the parameter scaled to its interval, u = t + w ln((1+t)/(1−t)), w = 0.03.
@@ -68,7 +77,7 @@ impl Bijection {
             Self::Identity => Interval::REAL,
             Self::LogAbove { low } => Interval { low, high: f64::INFINITY },
             Self::LogBelow { high } => Interval { low: f64::NEG_INFINITY, high },
-            Self::Logit { low, high } | Self::Bounded { low, high } => Interval { low, high },
+            Self::Logit { low, high } | Self::Bounded { low, high } | Self::Periodic { low, high } => Interval { low, high },
         }
     }
 
@@ -82,6 +91,7 @@ impl Bijection {
             Self::LogAbove { low } => libm::log(if theta > low { theta } else { self.support().clamp_inside(theta) } - low),
             Self::LogBelow { high } => libm::log(high - if theta < high { theta } else { self.support().clamp_inside(theta) }),
             Self::Logit { low, high } => log_odds(theta, low, high),
+            Self::Periodic { low, high } => TAU * ((theta - low) / (high - low) - 0.5),
             Self::Bounded { low, high } => bounded::unconstrained(theta, low, high),
         }
     }
@@ -93,6 +103,10 @@ impl Bijection {
             Self::LogAbove { low } => low + libm::exp(u),
             Self::LogBelow { high } => high - libm::exp(u),
             Self::Logit { low, high } => theta_from_log_odds(u, low, high),
+            Self::Periodic { low, high } => {
+                let turns = u / TAU + 0.5;
+                low + (high - low) * (turns - libm::floor(turns))
+            }
             Self::Bounded { low, high } => bounded::theta(u, low, high),
         };
         self.support().clamp_inside(theta)
@@ -103,6 +117,7 @@ impl Bijection {
         match *self {
             Self::Identity => 0.0,
             Self::LogAbove { .. } | Self::LogBelow { .. } => u,
+            Self::Periodic { low, high } => libm::log((high - low) / TAU),
             Self::Logit { low, high } => libm::log(high - low) - u.abs() - 2.0 * libm::log1p(libm::exp(-u.abs())),
             Self::Bounded { low, high } => bounded::log_derivative(u, low, high),
         }
@@ -111,7 +126,7 @@ impl Bijection {
     /// ln |dθ/du| at u and its derivative by u: what a gradient of a density over u needs.
     pub fn log_derivative_and_slope(&self, u: f64) -> (f64, f64) {
         let slope = match *self {
-            Self::Identity => 0.0,
+            Self::Identity | Self::Periodic { .. } => 0.0,
             Self::LogAbove { .. } | Self::LogBelow { .. } => 1.0,
             Self::Logit { .. } => -libm::tanh(0.5 * u),
             Self::Bounded { .. } => bounded::log_derivative_slope(u),
@@ -184,6 +199,18 @@ impl UnconstrainedTransform {
         Self { parameters: support.iter().map(Bijection::from_support).collect() }
     }
 
+    /// All parameters as angles, one period each over its interval.
+    ///
+    /// # Errors
+    /// The index of a parameter whose support is not a bounded interval.
+    pub fn angles(support: &[Interval]) -> Result<Self, usize> {
+        let bounded = |s: &Interval| s.low.is_finite() && s.high.is_finite();
+        match support.iter().position(|s| !bounded(s)) {
+            Some(unbounded) => Err(unbounded),
+            None => Ok(Self { parameters: support.iter().map(|s| Bijection::Periodic { low: s.low, high: s.high }).collect() }),
+        }
+    }
+
     /// Writes u(θ); see [`Bijection::unconstrained_from_theta`] for θ on or beyond a bound. Both slices have one value per parameter.
     pub fn unconstrained_from_theta(&self, theta: &[f64], unconstrained: &mut [f64]) {
         self.check_len(theta.len());
@@ -251,6 +278,7 @@ mod tests {
             (-1e3..1e3f64).prop_map(|high| Bijection::LogBelow { high }),
             (-1e3..1e3f64, 1e-3..1e6f64).prop_map(|(low, width)| Bijection::Logit { low, high: low + width }),
             (-1e3..1e3f64, 1e-3..1e6f64).prop_map(|(low, width)| Bijection::Bounded { low, high: low + width }),
+            (-1e3..1e3f64, 1e-3..1e6f64).prop_map(|(low, width)| Bijection::Periodic { low, high: low + width }),
         ]
     }
 
@@ -258,8 +286,8 @@ mod tests {
         /// θ carries u to the accuracy that θ itself has: δu = δθ/|dθ/du| with δθ a few ulps of the larger of θ and the bounds.
         #[test]
         fn inverse_undoes_forward(map in bijection(), u in -12.0..12.0f64) {
-            // A bounded parameter reaches the resolution of f64 near |u| = 2.
-            let u = if matches!(map, Bijection::Bounded { .. }) { u / 8.0 } else { u };
+            // A bounded parameter reaches the resolution of f64 near |u| = 2, an angle its period at π.
+            let u = if matches!(map, Bijection::Bounded { .. } | Bijection::Periodic { .. }) { u / 8.0 } else { u };
             let theta = map.theta_from_unconstrained(u);
             let support = map.support();
             let size = [theta, support.low, support.high].iter().filter(|x| x.is_finite()).fold(0.0f64, |m, x| m.max(x.abs()));
@@ -274,7 +302,7 @@ mod tests {
         #[test]
         fn log_derivative_is_that_of_the_map(map in bijection(), u in -5.0..5.0f64) {
             // A bounded parameter bends within w of its bounds: smaller steps and a smaller range.
-            let bounded = matches!(map, Bijection::Bounded { .. });
+            let bounded = matches!(map, Bijection::Bounded { .. } | Bijection::Periodic { .. });
             let (u, step) = if bounded { (u / 4.0, 1e-5) } else { (u, 1e-4) };
             let slope = (map.theta_from_unconstrained(u + step) - map.theta_from_unconstrained(u - step)) / (2.0 * step);
             let support = map.support();
@@ -336,6 +364,19 @@ mod tests {
         // A bound rounded upwards by the f32 cast is that bound.
         let map = Bijection::Bounded { low: 0.0, high: 0.1 };
         assert_eq!(map.unconstrained_from_theta(f64::from(0.1f32)), map.unconstrained_from_theta(0.1));
+    }
+
+    #[test]
+    fn angles_count_modulo_a_turn() {
+        let map = Bijection::Periodic { low: 0.0, high: 360.0 };
+        for (u, theta) in
+            [(-3.0, 180.0 - 540.0 / std::f64::consts::PI), (0.0, 180.0), (0.5 * TAU + 0.1, 18.0 / std::f64::consts::PI), (5.0 * TAU, 180.0)]
+        {
+            assert!((map.theta_from_unconstrained(u) - theta).abs() < 1e-9, "{u} gives {}", map.theta_from_unconstrained(u));
+        }
+        let supports = [Interval { low: 0.0, high: 1.0 }, Interval::POSITIVE];
+        assert_eq!(UnconstrainedTransform::angles(&supports), Err(1));
+        assert!(UnconstrainedTransform::angles(&supports[..1]).is_ok());
     }
 
     #[test]

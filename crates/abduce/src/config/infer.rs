@@ -287,7 +287,7 @@ pub(crate) fn check_training(model: &ModelConfig, train: &TrainConfig, parameter
     let sort = model.engine.wants();
     for (index, net) in model.nets.iter().enumerate().filter(|(_, net)| !net.density.can_be(sort)) {
         let (what, names) = match sort {
-            NetSort::Density => ("a density", "nsf, maf, mdn, made, maf_rqs, nice, realnvp"),
+            NetSort::Density => ("a density", "nsf, maf, mdn, made, maf_rqs, nice, realnvp, gf, ncsf, sospf, bpf, naf, unaf, cnf"),
             NetSort::Classifier => ("a classifier", "resnet, mlp, linear"),
             NetSort::Field => ("a vector field", "mlp, ada_mlp"),
         };

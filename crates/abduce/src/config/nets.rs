@@ -178,7 +178,7 @@ impl NetConfig {
 /// The conditional density of the engines NPE and NLE, the classifier of the ratio engines, or the vector field of FMPE and NPSE.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "model", rename_all = "snake_case")]
-#[schemars(extend("x-kind" = "net", "x-unavailable" = support::NETS))]
+#[schemars(extend("x-kind" = "net"))]
 pub enum DensityConfig {
     /// Mixture density network: a mixture of normals with full covariance, all of it a function of x.
     Mdn(MdnConfig),
@@ -194,6 +194,20 @@ pub enum DensityConfig {
     Nice(AffineFlowConfig),
     /// Affine coupling flow.
     Realnvp(AffineFlowConfig),
+    /// Gaussianization flow: mixtures of normals per feature, told by x, with LU-linear layers between them.
+    Gf(GfConfig),
+    /// Autoregressive flow of splines on the circle: every parameter is an angle, its prior's bounds being one and the same point.
+    Ncsf(NcsfConfig),
+    /// Autoregressive flow of sum-of-squares polynomials.
+    Sospf(SospfConfig),
+    /// Autoregressive flow of Bernstein polynomials.
+    Bpf(BpfConfig),
+    /// Neural autoregressive flow: each feature's map is a network of sigmoids with positive weights.
+    Naf(NafConfig),
+    /// Unconstrained neural autoregressive flow: each feature's map is the integral of a positive network.
+    Unaf(UnafConfig),
+    /// Continuous normalising flow: an ordinary differential equation carries the parameters to noise.
+    Cnf(CnfConfig),
     /// Classifier: logistic regression on parameters and data.
     Linear(LinearConfig),
     /// Fully connected layers with layer normalisation: a classifier, or the vector field of FMPE and NPSE.
@@ -316,6 +330,120 @@ net_arguments! {
         #[schemars(range(min = 1, max = 64))]
         num_transforms: usize = 5,
     }
+    /// Arguments of a Gaussianization flow. Backend lampe: hidden_features 16, num_transforms 2.
+    GfConfig {
+        /// Width of each hidden layer.
+        #[schemars(range(min = 1, max = 8192))]
+        hidden_features: usize = 50,
+        /// Number of hidden layers in each transform.
+        #[schemars(range(min = 1, max = 64), extend("x-aliases" = ["num_blocks"]))]
+        hidden_layers: usize = 2,
+        /// Number of transforms, with LU-linear layers between them.
+        #[schemars(range(min = 1, max = 64))]
+        num_transforms: usize = 5,
+        /// Number of normals in each feature's mixture.
+        #[schemars(range(min = 1, max = 32), extend("x-aliases" = ["components"]))]
+        num_components: usize = 8,
+    }
+    /// Arguments of a flow of circular splines. Backend lampe: hidden_features 16, num_transforms 2, num_bins 8.
+    NcsfConfig {
+        /// Width of each hidden layer.
+        #[schemars(range(min = 1, max = 8192))]
+        hidden_features: usize = 50,
+        /// Number of masked hidden layers in each transform.
+        #[schemars(range(min = 1, max = 64), extend("x-aliases" = ["num_blocks"]))]
+        hidden_layers: usize = 2,
+        /// Number of transforms, the order of the parameters reversed from one to the next.
+        #[schemars(range(min = 1, max = 64))]
+        num_transforms: usize = 5,
+        /// Number of bins of each spline.
+        #[schemars(range(min = 2, max = 64))]
+        num_bins: usize = 10,
+    }
+    /// Arguments of a flow of sum-of-squares polynomials. Backend lampe: hidden_features 16, num_transforms 2.
+    SospfConfig {
+        /// Width of each hidden layer.
+        #[schemars(range(min = 1, max = 8192))]
+        hidden_features: usize = 50,
+        /// Number of masked hidden layers in each transform.
+        #[schemars(range(min = 1, max = 64), extend("x-aliases" = ["num_blocks"]))]
+        hidden_layers: usize = 2,
+        /// Number of transforms, the order of the parameters reversed from one to the next.
+        #[schemars(range(min = 1, max = 64))]
+        num_transforms: usize = 5,
+        /// Number of squared polynomials of each map; times (degree + 1) at most 32.
+        #[schemars(range(min = 1, max = 32), extend("x-aliases" = ["polynomials"]))]
+        num_polynomials: usize = 3,
+        /// Degree of the polynomials before they are squared.
+        #[schemars(range(min = 0, max = 31))]
+        degree: usize = 4,
+        /// The maps are polynomials on [−tail_bound, tail_bound] in units of the standardised parameter and linear outside.
+        #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
+        tail_bound: f64 = 5.0,
+    }
+    /// Arguments of a flow of Bernstein polynomials. Backend lampe: hidden_features 16, num_transforms 2.
+    BpfConfig {
+        /// Width of each hidden layer.
+        #[schemars(range(min = 1, max = 8192))]
+        hidden_features: usize = 50,
+        /// Number of masked hidden layers in each transform.
+        #[schemars(range(min = 1, max = 64), extend("x-aliases" = ["num_blocks"]))]
+        hidden_layers: usize = 2,
+        /// Number of transforms, the order of the parameters reversed from one to the next.
+        #[schemars(range(min = 1, max = 64))]
+        num_transforms: usize = 5,
+        /// Degree of the polynomials.
+        #[schemars(range(min = 1, max = 32))]
+        degree: usize = 16,
+        /// The maps are polynomials on [−tail_bound, tail_bound] in units of the standardised parameter and linear outside.
+        #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
+        tail_bound: f64 = 5.0,
+    }
+    /// Arguments of a neural autoregressive flow. Backend lampe: hidden_features 16, num_transforms 2.
+    NafConfig {
+        /// Width of each hidden layer.
+        #[schemars(range(min = 1, max = 8192))]
+        hidden_features: usize = 50,
+        /// Number of masked hidden layers in each transform.
+        #[schemars(range(min = 1, max = 64), extend("x-aliases" = ["num_blocks"]))]
+        hidden_layers: usize = 2,
+        /// Number of transforms, the order of the parameters reversed from one to the next.
+        #[schemars(range(min = 1, max = 64))]
+        num_transforms: usize = 5,
+        /// Number of sigmoids of each map.
+        #[schemars(range(min = 1, max = 32))]
+        signal: usize = 16,
+    }
+    /// Arguments of an unconstrained neural autoregressive flow. Backend lampe: hidden_features 16, num_transforms 2.
+    UnafConfig {
+        /// Width of each hidden layer.
+        #[schemars(range(min = 1, max = 8192))]
+        hidden_features: usize = 50,
+        /// Number of masked hidden layers in each transform.
+        #[schemars(range(min = 1, max = 64), extend("x-aliases" = ["num_blocks"]))]
+        hidden_layers: usize = 2,
+        /// Number of transforms, the order of the parameters reversed from one to the next.
+        #[schemars(range(min = 1, max = 64))]
+        num_transforms: usize = 5,
+        /// Hidden units of each map's positive network.
+        #[schemars(range(min = 1, max = 32))]
+        signal: usize = 16,
+        /// The maps are integrals on [−tail_bound, tail_bound] in units of the standardised parameter and linear outside.
+        #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
+        tail_bound: f64 = 5.0,
+    }
+    /// Arguments of a continuous normalising flow. Backend lampe: hidden_features 16, num_transforms 2.
+    CnfConfig {
+        /// Width of the two hidden layers of the velocity.
+        #[schemars(range(min = 1, max = 1024))]
+        hidden_features: usize = 50,
+        /// Number of frequencies of the time that the velocity sees.
+        #[schemars(range(min = 1, max = 64), extend("x-aliases" = ["freqs"]))]
+        num_transforms: usize = 3,
+        /// Number of steps of the integration.
+        #[schemars(range(min = 1, max = 1024))]
+        num_steps: usize = 16,
+    }
 }
 
 impl DensityConfig {
@@ -339,6 +467,13 @@ impl DensityConfig {
             Self::MafRqs(_) => "maf_rqs",
             Self::Nice(_) => "nice",
             Self::Realnvp(_) => "realnvp",
+            Self::Gf(_) => "gf",
+            Self::Ncsf(_) => "ncsf",
+            Self::Sospf(_) => "sospf",
+            Self::Bpf(_) => "bpf",
+            Self::Naf(_) => "naf",
+            Self::Unaf(_) => "unaf",
+            Self::Cnf(_) => "cnf",
             Self::Linear(_) => "linear",
             Self::Mlp(_) => "mlp",
             Self::AdaMlp(_) => "ada_mlp",
@@ -362,6 +497,7 @@ pub(crate) fn lampe_defaults(model: &str) -> Value {
         "mdn" => json!({"hidden_features": 16, "hidden_layers": 3, "num_components": 3}),
         "made" => json!({"hidden_features": 16, "num_components": 3}),
         "nsf" | "maf_rqs" => json!({"hidden_features": 16, "num_transforms": 2, "num_bins": 8, "tail_bound": 5.0}),
+        "ncsf" => json!({"hidden_features": 16, "num_transforms": 2, "num_bins": 8}),
         "linear" | "mlp" | "ada_mlp" | "resnet" => json!({}),
         _ => json!({"hidden_features": 16, "num_transforms": 2}),
     }

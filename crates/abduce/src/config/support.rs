@@ -9,9 +9,6 @@ pub(crate) type Unavailable = &'static [&'static str];
 /// Engines, with sbi's aliases.
 pub(crate) const ENGINES: Unavailable = &["MCABC", "SMCABC", "SNPE_A", "SNPE_B", "ABC", "SMC"];
 
-/// Models of a net.
-pub(crate) const NETS: Unavailable = &["ncsf", "gf", "sospf", "naf", "unaf", "cnf"];
-
 /// Embeddings.
 pub(crate) const EMBEDDINGS: Unavailable = &["CNN"];
 

@@ -63,6 +63,37 @@ fn network(config: &DensityConfig, model: &ModelConfig) -> NetworkSpec {
             blocks: c.num_blocks,
             spline: SplineSpec { bins: c.num_bins, bound: c.tail_bound as f32 },
         },
+        DensityConfig::Gf(c) => DensitySpec::Gf {
+            transforms: c.num_transforms,
+            hidden: hidden(c.hidden_features, c.hidden_layers),
+            components: c.num_components,
+        },
+        DensityConfig::Ncsf(c) => {
+            DensitySpec::Ncsf { transforms: c.num_transforms, hidden: hidden(c.hidden_features, c.hidden_layers), bins: c.num_bins }
+        }
+        DensityConfig::Cnf(c) => DensitySpec::Cnf { hidden: c.hidden_features, frequencies: c.num_transforms, steps: c.num_steps },
+        DensityConfig::Sospf(c) => DensitySpec::Sospf {
+            transforms: c.num_transforms,
+            hidden: hidden(c.hidden_features, c.hidden_layers),
+            polynomials: c.num_polynomials,
+            degree: c.degree,
+            bound: c.tail_bound as f32,
+        },
+        DensityConfig::Bpf(c) => DensitySpec::Bpf {
+            transforms: c.num_transforms,
+            hidden: hidden(c.hidden_features, c.hidden_layers),
+            degree: c.degree,
+            bound: c.tail_bound as f32,
+        },
+        DensityConfig::Naf(c) => {
+            DensitySpec::Naf { transforms: c.num_transforms, hidden: hidden(c.hidden_features, c.hidden_layers), signal: c.signal }
+        }
+        DensityConfig::Unaf(c) => DensitySpec::Unaf {
+            transforms: c.num_transforms,
+            hidden: hidden(c.hidden_features, c.hidden_layers),
+            signal: c.signal,
+            bound: c.tail_bound as f32,
+        },
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::Reference;
 use super::mixture::bent;
+use super::monotone::Monotone;
 use super::network::softplus;
 use abduce_density::{DensitySpec, SplineSpec};
 
@@ -12,6 +13,10 @@ enum Map {
     Affine,
     /// Spline, and the factor 1/√hidden on raw widths and heights.
     Spline(SplineSpec, f64),
+    /// Spline of the circle with this many bins, and the factor 1/√hidden.
+    Circle(usize, f64),
+    /// One of the maps of [`monotone`](super::monotone).
+    Monotone(Monotone),
 }
 
 impl Map {
@@ -20,6 +25,8 @@ impl Map {
             Self::Shift => 1,
             Self::Affine => 2,
             Self::Spline(spline, _) => 3 * spline.bins - 1,
+            Self::Circle(bins, _) => 3 * bins + 1,
+            Self::Monotone(map) => map.parameters(),
         }
     }
 
@@ -27,7 +34,7 @@ impl Map {
     fn owner(self, o: usize, count: usize) -> usize {
         match self {
             Self::Shift | Self::Affine => o % count,
-            Self::Spline(..) => o / self.parameters(),
+            Self::Spline(..) | Self::Circle(..) | Self::Monotone(_) => o / self.parameters(),
         }
     }
 
@@ -39,18 +46,38 @@ impl Map {
                 let s = bent(raw[count + t]);
                 ((x - raw[t]) * (-s).exp(), -s)
             }
-            Self::Spline(spec, scale) => spline(spec, scale, &raw[t * self.parameters()..][..self.parameters()], x),
+            Self::Spline(spec, scale) => {
+                let slope = |raw: f64| FLOOR + softplus(raw);
+                let own = &raw[t * self.parameters()..][..self.parameters()];
+                let (bins, bound) = (spec.bins, f64::from(spec.bound));
+                if x.abs() >= bound {
+                    return (x, 0.0);
+                }
+                let slopes: Vec<f64> = [1.0].into_iter().chain(own[2 * bins..].iter().map(|&r| slope(r))).chain([1.0]).collect();
+                spline(bound, scale, &own[..2 * bins], &slopes, x)
+            }
+            Self::Circle(bins, scale) => {
+                let own = &raw[t * self.parameters()..][..self.parameters()];
+                let slope = |raw: f64| FLOOR + softplus(raw);
+                let end = slope(own[3 * bins - 1]);
+                let inner = own[2 * bins..3 * bins - 1].iter().map(|&r| slope(r));
+                let slopes: Vec<f64> = [end].into_iter().chain(inner).chain([end]).collect();
+                // The kernel's circle has f32's π.
+                let bound = f64::from(std::f32::consts::PI);
+                let turned = x + own[3 * bins];
+                spline(bound, scale, &own[..2 * bins], &slopes, turned - 2.0 * bound * (0.5 * turned / bound).round())
+            }
+            Self::Monotone(map) => map.apply(&raw[t * self.parameters()..][..self.parameters()], x),
         }
     }
 }
 
-/// Rational-quadratic spline (Durkan et al. 2019, Eqs. 4-5) on [-B, B], identity outside.
-fn spline(spec: SplineSpec, scale: f64, raw: &[f64], x: f64) -> (f64, f64) {
-    const FLOOR: f64 = 1e-3;
-    let (bins, bound) = (spec.bins, f64::from(spec.bound));
-    if x.abs() >= bound {
-        return (x, 0.0);
-    }
+/// Smallest width, height and slope of a spline's bins.
+const FLOOR: f64 = 1e-3;
+
+/// Rational-quadratic spline (Durkan et al. 2019, Eqs. 4-5) on [-B, B] with K raw widths, K raw heights and the slopes at the K + 1 knots.
+fn spline(bound: f64, scale: f64, raw: &[f64], slopes: &[f64], x: f64) -> (f64, f64) {
+    let bins = slopes.len() - 1;
     let knots = |raw: &[f64]| {
         let total: f64 = raw.iter().map(|r| (r * scale).exp()).sum();
         let mut knots = vec![-bound];
@@ -60,10 +87,9 @@ fn spline(spec: SplineSpec, scale: f64, raw: &[f64], x: f64) -> (f64, f64) {
         }
         knots
     };
-    let (xs, ys) = (knots(&raw[..bins]), knots(&raw[bins..2 * bins]));
-    let slope = |k: usize| if k == 0 || k == bins { 1.0 } else { FLOOR + softplus(raw[2 * bins + k - 1]) };
+    let (xs, ys) = (knots(&raw[..bins]), knots(&raw[bins..]));
     let k = (1..bins).filter(|&k| xs[k] <= x).count();
-    let (w, h, d0, d1) = (xs[k + 1] - xs[k], ys[k + 1] - ys[k], slope(k), slope(k + 1));
+    let (w, h, d0, d1) = (xs[k + 1] - xs[k], ys[k + 1] - ys[k], slopes[k], slopes[k + 1]);
     let (s, xi) = (h / w, (x - xs[k]) / w);
     let eta = xi * (1.0 - xi);
     let den = s + (d0 + d1 - 2.0 * s) * eta;
@@ -99,7 +125,12 @@ impl Run<'_> {
     fn autoregressive(&mut self, index: usize, hidden: &[usize], map: Map) {
         let (scope, features) = (self.scope(), self.value.len());
         let degree = |f: usize| if index.is_multiple_of(2) { f + 1 } else { features - f };
-        let raw = self.model.masked_perceptron(&scope, &self.value, self.c, hidden, degree, |o| map.owner(o, features));
+        // Angles are seen through their cosines and sines, so a network is told 2D numbers.
+        let seen: Vec<f64> = match map {
+            Map::Circle(..) => self.value.iter().map(|v| v.cos()).chain(self.value.iter().map(|v| v.sin())).collect(),
+            _ => self.value.clone(),
+        };
+        let raw = self.model.masked_perceptron(&scope, &seen, self.c, hidden, degree, |o| map.owner(o, features), features);
         self.map(map, &(0..features).collect::<Vec<_>>(), &raw);
     }
 
@@ -110,6 +141,23 @@ impl Run<'_> {
         let seen: Vec<f64> = passed.iter().map(|&f| self.value[f]).collect();
         let raw = net(self.model, &scope, &seen, self.c);
         self.map(map, &transformed, &raw);
+    }
+
+    /// Runge-Kutta with fixed steps on dy/dt = v(y, t, c), and on the trace of v's Jacobian.
+    fn ode(&mut self, steps: usize) {
+        let scope = self.scope();
+        let h = 1.0 / steps as f64;
+        for n in 0..steps {
+            let start = self.value.clone();
+            let mut velocity = vec![0.0; start.len()];
+            for (reach, weight) in [(0.0, 1.0), (0.5, 2.0), (0.5, 2.0), (1.0, 1.0)] {
+                let point: Vec<f64> = start.iter().zip(&velocity).map(|(y, v)| y + reach * h * v).collect();
+                let (v, trace) = self.model.velocity(&scope, &point, (n as f64 + reach) * h, self.c);
+                self.value.iter_mut().zip(&v).for_each(|(y, v)| *y += h * weight / 6.0 * v);
+                self.ladj += h * weight / 6.0 * trace;
+                velocity = v;
+            }
+        }
     }
 
     /// L(U x) + b; nothing for a single feature.
@@ -172,6 +220,36 @@ pub(super) fn forward(model: &Reference<'_>, spec: &DensitySpec, theta: &[f64], 
             let net = |m: &Reference<'_>, scope: &str, x: &[f64], c: &[f64]| m.perceptron(scope, &[x, c].concat(), hidden, relu);
             (0..*transforms).for_each(|index| run.coupling(index, Map::Affine, net));
         }
+        DensitySpec::Gf { transforms, hidden, components } => {
+            for index in 0..*transforms {
+                if index > 0 {
+                    run.lu();
+                }
+                let scope = run.scope();
+                let raw = model.perceptron(&scope, c, if c.is_empty() { &[] } else { hidden }, relu);
+                run.map(Map::Monotone(Monotone::Gaussianization(*components)), &(0..theta.len()).collect::<Vec<_>>(), &raw);
+            }
+        }
+        DensitySpec::Ncsf { transforms, hidden, bins } => {
+            let map = Map::Circle(*bins, scale(hidden[hidden.len() - 1]));
+            (0..*transforms).for_each(|index| run.autoregressive(index, hidden, map));
+        }
+        DensitySpec::Sospf { transforms, hidden, polynomials, degree, bound } => {
+            let map = Monotone::SumOfSquares { polynomials: *polynomials, degree: *degree, bound: f64::from(*bound) };
+            (0..*transforms).for_each(|index| run.autoregressive(index, hidden, Map::Monotone(map)));
+        }
+        DensitySpec::Bpf { transforms, hidden, degree, bound } => {
+            let map = Monotone::Bernstein { degree: *degree, bound: f64::from(*bound) };
+            (0..*transforms).for_each(|index| run.autoregressive(index, hidden, Map::Monotone(map)));
+        }
+        DensitySpec::Naf { transforms, hidden, signal } => {
+            (0..*transforms).for_each(|index| run.autoregressive(index, hidden, Map::Monotone(Monotone::Sigmoidal(*signal))));
+        }
+        DensitySpec::Unaf { transforms, hidden, signal, bound } => {
+            let map = Monotone::Integral { hidden: *signal, bound: f64::from(*bound) };
+            (0..*transforms).for_each(|index| run.autoregressive(index, hidden, Map::Monotone(map)));
+        }
+        DensitySpec::Cnf { steps, .. } => run.ode(*steps),
         other => panic!("no f64 reference for {}: add one", other.family()),
     }
     Some((run.value, run.ladj))

@@ -2,10 +2,11 @@
 
 mod flow;
 mod mixture;
+mod monotone;
 mod network;
 
 use super::cases::Case;
-use abduce_density::{Architecture, DensitySpec};
+use abduce_density::{Architecture, DensitySpec, Space};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -40,8 +41,17 @@ impl<'a> Reference<'a> {
             }
             _ => {
                 let (noise, ladj) = self.noise(theta, x).expect("a flow");
-                noise.iter().map(|z| -0.5 * z * z - 0.5 * std::f64::consts::TAU.ln()).sum::<f64>() + ladj
+                self.log_base(&noise) + ladj
             }
+        }
+    }
+
+    /// Log-density of a flow's noise: standard normal, or uniform on circles.
+    pub(crate) fn log_base(&self, noise: &[f64]) -> f64 {
+        let log_tau = std::f64::consts::TAU.ln();
+        match self.architecture.density.space() {
+            Space::Reals => noise.iter().map(|z| -0.5 * z * z - 0.5 * log_tau).sum(),
+            Space::Angles => -log_tau * noise.len() as f64,
         }
     }
 

@@ -47,19 +47,19 @@ impl Reference<'_> {
     }
 
     /// Masked perceptron with tanh (Germain et al. 2015): unit of degree m sees features of degree ≤ m and all the context; raw parameter o
-    /// belongs to feature `owner(o)` and sees units of smaller degree. `degree` gives each feature's 1-based place in the order.
+    /// belongs to feature `owner(o)` and sees units of smaller degree. `seen` holds one or more numbers of all features in turn. `degree` gives each feature's 1-based place in the order.
     pub(super) fn masked_perceptron(
         &self,
         scope: &str,
-        theta: &[f64],
+        seen: &[f64],
         c: &[f64],
         hidden: &[usize],
         degree: impl Fn(usize) -> usize,
         owner: impl Fn(usize) -> usize,
+        features: usize,
     ) -> Vec<f64> {
-        let features = theta.len();
-        let mut h = [theta, c].concat();
-        let mut below: Vec<usize> = (0..features).map(&degree).chain(c.iter().map(|_| 0)).collect();
+        let mut h = [seen, c].concat();
+        let mut below: Vec<usize> = (0..seen.len()).map(|i| degree(i % features)).chain(c.iter().map(|_| 0)).collect();
         for (k, &width) in hidden.iter().enumerate() {
             let own: Vec<usize> = (0..width).map(|j| hidden_degree(j, width, features, !c.is_empty())).collect();
             h = self.masked_linear(&format!("{scope}{k}"), &h, |o, i| own[o] >= below[i]).into_iter().map(f64::tanh).collect();
@@ -70,7 +70,7 @@ impl Reference<'_> {
 
     /// One mixture of `components` Gaussians per feature, in the natural order.
     pub(super) fn made(&self, theta: &[f64], c: &[f64], hidden: &[usize], components: usize) -> Vec<f64> {
-        self.masked_perceptron("", theta, c, hidden, |f| f + 1, |o| o / (3 * components))
+        self.masked_perceptron("", theta, c, hidden, |f| f + 1, |o| o / (3 * components), theta.len())
     }
 
     /// h = W₀[x, c]; h += (W₂ relu(W₁ relu(h))) σ(W_c c); W h.
@@ -84,6 +84,35 @@ impl Reference<'_> {
             h.iter_mut().zip(branch.iter().zip(&gate)).for_each(|(h, (t, g))| *h += t * g);
         }
         self.linear(&format!("{scope}final"), &h)
+    }
+
+    /// W₂ tanh(W₁ tanh(W₀ y + C c + T φ(t) + b₀) + b₁) + b₂ and the trace of its derivative by y, column by column.
+    pub(super) fn velocity(&self, scope: &str, y: &[f64], t: f64, c: &[f64]) -> (Vec<f64>, f64) {
+        let waves = self.tensor(&format!("{scope}time.weight")).len() / self.tensor(&format!("{scope}0.bias")).len();
+        let phi: Vec<f64> = (0..waves)
+            .map(|f| {
+                let angle = std::f64::consts::PI * (f / 2 + 1) as f64 * t;
+                if f % 2 == 0 { angle.cos() } else { angle.sin() }
+            })
+            .collect();
+        let product = |name: &str, x: &[f64]| -> Vec<f64> {
+            if x.is_empty() {
+                return vec![0.0; self.tensor(&format!("{scope}0.bias")).len()];
+            }
+            self.tensor(&format!("{scope}{name}.weight")).chunks(x.len()).map(|w| w.iter().zip(x).map(|(w, x)| w * x).sum()).collect()
+        };
+        let (own, told) = (self.linear(&format!("{scope}0"), y), (product("context", c), product("time", &phi)));
+        let h1: Vec<f64> = (0..own.len()).map(|j| (own[j] + told.0[j] + told.1[j]).tanh()).collect();
+        let h2: Vec<f64> = self.linear(&format!("{scope}1"), &h1).into_iter().map(f64::tanh).collect();
+        let trace = (0..y.len()).map(|f| {
+            let unit: Vec<f64> = (0..y.len()).map(|i| f64::from(u8::from(i == f))).collect();
+            let slope = |h: &[f64], column: Vec<f64>| h.iter().zip(column).map(|(h, d)| (1.0 - h * h) * d).collect::<Vec<_>>();
+            let first = slope(&h1, product("0", &unit));
+            let second = slope(&h2, product("1", &first));
+            product("2", &second)[f]
+        });
+        let trace = trace.sum();
+        (self.linear(&format!("{scope}2"), &h2), trace)
     }
 
     fn gate(&self, path: &str, c: &[f64]) -> Vec<f64> {
