@@ -6,7 +6,7 @@
 //!
 //! | sampler | needs | good for |
 //! |---|---|---|
-//! | [`slice`] | density | few dimensions, any shape, scales unknown |
+//! | [`slice()`] | density | few dimensions, any shape, scales unknown |
 //! | [`stretch`] | density | few dimensions, linear correlations |
 //! | [`nuts`], [`hmc`] | gradient | many dimensions, correlations |
 //! | [`rejection`] | a proposal and a bound | exact independent draws where the proposal is close |
@@ -91,7 +91,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// [`slice`].
+    /// [`slice()`].
     Slice(SliceOptions),
     /// [`stretch`].
     Stretch(StretchOptions),

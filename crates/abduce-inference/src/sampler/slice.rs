@@ -7,7 +7,7 @@ use abduce_data::{Rng, Seed};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Options of [`slice`].
+/// Options of [`slice()`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SliceOptions {

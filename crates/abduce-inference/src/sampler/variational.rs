@@ -49,7 +49,7 @@ fn check(target: &dyn Target, start: &Gaussians) -> Result<(), SamplerError> {
 /// Minimises KL(q ‖ π) over Gaussians q = N(m, L Lᵀ) by the reparameterisation θ = m + Lε.
 ///
 /// With h = Lᵀ∇log π(θ) + ε, the path derivative of log π − log q (Roeder, Wu & Duvenaud 2017, arXiv:1703.09194: no noise is left where q = π), steps are
-/// m ← m + ρ L E[h] and L ← L (1 + ρ tril E[h εᵀ]), whose diagonal is taken as an exponential: gradients in q's own coordinates, so a target's
+/// m ← m + ρ L ⟨h⟩ and L ← L (1 + ρ tril ⟨h εᵀ⟩), ⟨⟩ a mean over draws and the diagonal taken as an exponential: gradients in q's own coordinates, so a target's
 /// units and correlations don't matter. Draws come in pairs ±ε.
 ///
 /// The result is narrower than a π with heavy tails and covers one of several modes. [`importance`] with q as the proposal judges it: k̂ above 0.7 says
