@@ -329,7 +329,7 @@ fn vector_fields_learn_the_posterior() {
     let compute = Compute::with_threads(2);
     for schedule in [NoiseSchedule::flow_matching(), NoiseSchedule::vp()] {
         let field = abduce_diffusion::NetworkSpec::Mlp { layers: 3, hidden: 32, time: TimeEmbedding::default() };
-        let network = NetworkSpec::Field { schedule: schedule.clone(), network: field };
+        let network = NetworkSpec::Field { schedule, network: field };
         let posterior = train(Engine::Field, network, 1, &compute).unwrap().posterior;
         assert!(posterior.is_normalised());
         let (theta, x) = pairs(300, 2);

@@ -314,7 +314,7 @@ pub fn train_npe(
             Network::Field(field) => {
                 let schedule = &field.architecture().schedule;
                 let objective = abduce_diffusion::Objective::of(schedule);
-                let noisy = |rows, role, purpose| NoisyRows::new(rows, d, schedule.clone(), objective, role, seed.derive(purpose, 0));
+                let noisy = |rows, role, purpose| NoisyRows::new(rows, d, *schedule, objective, role, seed.derive(purpose, 0));
                 let training = noisy(training, NoiseRole::Training, "training noise");
                 let validation = noisy(validation, NoiseRole::Validation { times: VALIDATION_TIMES }, "validation noise");
                 run.train(field.joint(&objective), (training, validation), state_, observe)
@@ -425,7 +425,7 @@ fn network(task: &NpeTask<'_>, net: usize, spec: &NetSpec) -> Result<Network, Np
             ("classifier", NetworkArchitecture::Classifier(ClassifierArchitecture { classifier, embedding, features, context }))
         }
         NetworkSpec::Field { schedule, network } => {
-            let (schedule, network) = (schedule.clone(), network.clone());
+            let (schedule, network) = (*schedule, network.clone());
             let architecture = abduce_diffusion::Architecture { schedule, network, embedding, features, context };
             ("vector field", NetworkArchitecture::Field(architecture))
         }
