@@ -220,7 +220,7 @@ impl<'a> Pipeline<'a> {
         stage(self.session, &self.run, &Stage { name: "sample", fingerprint: &depends, outputs: &outputs }, || {
             let x = inputs::observations(&file, posterior)?;
             let novelties: Vec<Novelty> = posterior.novelties(x.data())?;
-            let drawing = Drawing::choose(posterior, config.sample_method, &config.sample_params, Wish::Written)?;
+            let drawing = Drawing::choose(self.session, posterior, config.sample_method, &config.sample_params, Wish::Written)?;
             let drawn = draw(self.session, posterior, &x, config.trials, config.n, &drawing, seed)?;
             let summary = SamplingSummary::of(&drawn.convergence);
             let warnings: Vec<Warning> = summary.and_then(|summary| summary.warning(drawn.samples.rows())).into_iter().collect();

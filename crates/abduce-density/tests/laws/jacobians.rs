@@ -167,16 +167,18 @@ fn every_bijection_has_its_inverse_its_determinant_and_its_pattern() {
                 let z: Vec<f32> = (0..ROWS * FEATURES).map(|p| forward.output(0)[p % FEATURES * lanes + p / FEATURES]).collect();
                 let mut inverse = frame_of(&graphs[1], &z, c.as_deref());
                 inverse.forward(simd, &params);
-                // Slopes of these maps stay between 1/100 and 100; z's own rounding, up to 5e-7, comes back multiplied by them.
+                // Slopes of these maps stay between 1/40 and 40; z's own rounding, up to 5e-7, comes back multiplied by them. Mixtures of normals
+                // have gaps between their components, where the slope is smaller still.
+                let (of_x, of_ladj) = if name.contains("Gaussianization") { (1e-4, 1e-3) } else { (2e-5, 2e-4) };
                 for p in 0..ROWS * FEATURES {
                     let (f, row) = (p % FEATURES, p / FEATURES);
                     let error = at(inverse.output(0), f, row) - f64::from(x[p]);
-                    assert!(error.abs() < 1e-4, "{name} at {simd}: feature {f} of row {row} comes back off by {error:.1e}");
+                    assert!(error.abs() < of_x, "{name} at {simd}: feature {f} of row {row} comes back off by {error:.1e}");
                 }
                 for row in 0..ROWS {
                     let sum = at(inverse.output(1), 0, row) + at(forward.output(1), 0, row);
                     // They are taken at x and at what comes back: the error above times the log-slopes' own slopes, up to 10.
-                    assert!(sum.abs() < 1e-3, "{name} at {simd}: log-determinants of both directions differ by {sum:.1e}");
+                    assert!(sum.abs() < of_ladj, "{name} at {simd}: log-determinants of both directions differ by {sum:.1e}");
                 }
 
                 let mut jacobians = vec![vec![0.0; FEATURES * FEATURES]; ROWS];

@@ -76,7 +76,7 @@ pub fn run(session: &Session, args: &SampleArgs) -> Result<Ending, Error> {
     let seed = Seed(args.seed);
     if args.out.is_some() || args.getdist.is_some() || args.arviz.is_some() {
         let params = SampleParams { num_chains: args.num_chains.unwrap_or(-1), burn_in: args.burn_in, thin: args.thin };
-        let drawing = Drawing::choose(&posterior, args.method, &params, Wish::Asked)?;
+        let drawing = Drawing::choose(session, &posterior, args.method, &params, Wish::Asked)?;
         let drawn = draw(session, &posterior, &x, args.trials as usize, args.n as usize, &drawing, seed)?;
         let observations = drawn.samples.rows();
         if let Some(summary) = SamplingSummary::of(&drawn.convergence) {

@@ -37,10 +37,21 @@ impl Drawing {
     ///
     /// # Errors
     /// Direct draws of a likelihood or ratio.
-    pub fn choose(posterior: &Posterior, method: Option<SampleMethod>, params: &SampleParams, wish: Wish) -> Result<Self, Error> {
+    pub fn choose(
+        session: &Session,
+        posterior: &Posterior,
+        method: Option<SampleMethod>,
+        params: &SampleParams,
+        wish: Wish,
+    ) -> Result<Self, Error> {
         let exact = posterior.kind() == Kind::Npe;
         let method = match method {
-            Some(_) if exact && wish == Wish::Written => return Ok(Self::Direct),
+            Some(method) if exact && wish == Wish::Written => {
+                if method != SampleMethod::Direct {
+                    session.console.note("a density of the parameters is drawn from directly: exact draws of what chains would converge to");
+                }
+                return Ok(Self::Direct);
+            }
             Some(method) => method,
             None if exact => return Ok(Self::Direct),
             None => SampleMethod::Slice,

@@ -160,7 +160,7 @@ fn one(
 
 /// Draws as a metric asks for them.
 fn drawn(session: &Session, posterior: &Posterior, x: &Array, config: &DrawsConfig, seed: Seed) -> Result<Draws, Error> {
-    let drawing = Drawing::choose(posterior, config.sample_method, &config.sample_params, Wish::Written)?;
+    let drawing = Drawing::choose(session, posterior, config.sample_method, &config.sample_params, Wish::Written)?;
     draw(session, posterior, x, 1, config.num_samples, &drawing, seed)
 }
 

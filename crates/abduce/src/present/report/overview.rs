@@ -3,6 +3,8 @@
 use crate::config::{ModelConfig, NetConfig, TrainConfig};
 use crate::present::labels::{capital, prose_label, unit_label};
 use crate::present::run::{RunConfig, RunFiles};
+use abduce_diffusion::NoiseSchedule;
+use abduce_inference::posterior::{Network, Posterior};
 use abduce_report::html::{Cell, Table};
 use serde::Serialize;
 use serde_json::Value;
@@ -36,7 +38,7 @@ pub(super) fn subtitle(files: &RunFiles) -> String {
             1 => "one number".into(),
             length => format!("{length} numbers"),
         };
-        format!(" given {numbers}, by {}", method(posterior.members.len()))
+        format!(" given {numbers}, by {}", method(files, posterior))
     });
     format!("{of}{given}")
 }
@@ -50,7 +52,7 @@ pub(super) fn run(files: &RunFiles) -> Vec<(String, String)> {
         }
     };
     if let Some(posterior) = &files.posterior {
-        add("method", method(posterior.members.len()));
+        add("method", method(files, posterior));
     }
     let (model, train) = training_config(files).unzip();
     if let Some(model) = model {
@@ -125,10 +127,24 @@ pub(super) fn footer(files: &RunFiles) -> String {
     format!("Written by abduce from the files{version}. This page runs no scripts and loads nothing.")
 }
 
-fn method(nets: usize) -> String {
-    match nets {
-        1 => "neural posterior estimation".into(),
-        nets => format!("neural posterior estimation with an ensemble of {nets} nets"),
+/// What the networks learnt, and how many there are.
+fn method(files: &RunFiles, posterior: &Posterior) -> String {
+    let learnt = match posterior.members.first().map(|member| &member.network) {
+        Some(Network::Likelihood(_)) => "neural likelihood estimation",
+        Some(Network::Ratio(_)) => "neural ratio estimation",
+        Some(Network::Field(field)) => match field.architecture().schedule {
+            NoiseSchedule::FlowMatching { .. } => "flow-matching posterior estimation",
+            _ => "neural posterior score estimation",
+        },
+        Some(Network::Posterior(_)) | None => "neural posterior estimation",
+    };
+    let rounds = match training_config(files) {
+        Some((model, train)) if model.engine.is_sequential() => format!(" in {} rounds", train.num_round),
+        _ => String::new(),
+    };
+    match posterior.members.len() {
+        1 => format!("{learnt}{rounds}"),
+        nets => format!("{learnt} with an ensemble of {nets} nets{rounds}"),
     }
 }
 
