@@ -124,6 +124,9 @@ fn several_processes_share_a_study_and_a_killed_one_is_replaced() {
         std::thread::sleep(Duration::from_millis(1));
     }
     std::thread::sleep(Duration::from_millis(20));
+    while place.path("study/journal.lock").exists() {
+        std::thread::sleep(Duration::from_micros(100));
+    }
     first.kill().unwrap();
     first.wait().unwrap();
     let mut others: Vec<_> = (0..2).map(|_| place.command(&args).spawn().unwrap()).collect();

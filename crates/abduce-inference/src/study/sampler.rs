@@ -215,7 +215,7 @@ mod tests {
     }
 
     /// Over 12 seeds of 60 trials: the best score on average, and the mean score of the last 30 proposals, which for random search is that of
-    /// the whole space (-8). Everything is fixed by the seeds.
+    /// the whole space (-8). Everything is fixed by the seeds: best -0.51 at random, -0.36 univariate, -0.24 grouped.
     #[test]
     fn tpe_finds_more_than_random_search() {
         let quality = |sampler: Sampler| {
@@ -228,7 +228,6 @@ mod tests {
         for grouping in [Grouping::Univariate, Grouping::Grouped] {
             let found = quality(tpe(grouping));
             assert!(found.0 > random.0 && found.1 > 0.5 * random.1, "{grouping:?}: {found:?} against {random:?} at random");
-            eprintln!("{grouping:?}: {found:?} against {random:?}");
         }
     }
 

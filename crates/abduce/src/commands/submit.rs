@@ -19,10 +19,11 @@ use std::path::{Path, PathBuf};
 
 /// Run a command in shards: as a Slurm array, or with --local in processes on this machine.
 ///
-/// The result has the bytes of the command itself. Submitting again does what is missing.
+/// The result has the bytes of the command itself (of `search` only with one worker, since proposals depend on what is known). Submitting
+/// again does what is missing.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SubmitArgs {
-    /// Pieces that the work is cut into; four times --parallel by default.
+    /// Pieces that the work is cut into; four times --parallel by default, and --parallel for `search`.
     #[arg(long, value_name = "S")]
     pub shards: Option<NonZeroUsize>,
     /// Most shards at once; all cores with --local, otherwise 16.
