@@ -5,8 +5,8 @@ use crate::cells::folder;
 use abduce_data::npy::{write_header, write_values};
 use abduce_data::{PairSource, ParameterInfo, Scaling, Seed, Split};
 use abduce_density::DensitySpec;
-use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeTask, train_npe};
 use abduce_inference::prior::{Bounds, PerParameter, Prior, PriorSpec};
+use abduce_inference::training::{Engine, NetSpec, NetworkSpec, NoCheckpoints, TrainingTask, train_ensemble};
 use abduce_nn::trainer::TrainConfig;
 use abduce_nn::{Compute, EmbeddingSpec};
 use std::error::Error;
@@ -108,7 +108,7 @@ fn train(options: &Options, theta: &Path, x: &Path, memory_bytes: usize) -> Resu
         embedding: EmbeddingSpec::Identity,
         signature: String::new(),
     };
-    let task = NpeTask {
+    let task = TrainingTask {
         engine: Engine::Npe,
         name: "",
         prior: &prior,
@@ -124,7 +124,7 @@ fn train(options: &Options, theta: &Path, x: &Path, memory_bytes: usize) -> Resu
         seed: Seed(1),
     };
     let clock = Clock::default();
-    train_npe(&task, &Compute::with_threads(options.threads), &NoCheckpoints, &clock)?;
+    train_ensemble(&task, &Compute::with_threads(options.threads), &NoCheckpoints, &clock)?;
     let ends = clock.0.into_inner().map_err(|_| "an epoch panicked")?;
     Ok((ends[1] - ends[0]).as_secs_f64())
 }
@@ -133,7 +133,7 @@ fn train(options: &Options, theta: &Path, x: &Path, memory_bytes: usize) -> Resu
 #[derive(Default)]
 struct Clock(std::sync::Mutex<Vec<Instant>>);
 
-impl abduce_inference::npe::Observer for Clock {
+impl abduce_inference::training::Observer for Clock {
     fn epoch(&self, _net: usize, _state: &abduce_nn::trainer::TrainState) -> std::ops::ControlFlow<()> {
         if let Ok(mut ends) = self.0.lock() {
             ends.push(Instant::now());

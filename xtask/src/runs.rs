@@ -4,8 +4,8 @@ use crate::Outcome;
 use crate::cells::folder;
 use abduce_data::{Array, PairSource, Scaling, Seed, Split, npy};
 use abduce_density::{DensitySpec, SplineSpec};
-use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeTask, Silent, train_npe};
 use abduce_inference::simulator::{Simulator, named, simulate_table};
+use abduce_inference::training::{Engine, NetSpec, NetworkSpec, NoCheckpoints, Silent, TrainingTask, train_ensemble};
 use abduce_nn::trainer::TrainConfig;
 use abduce_nn::{Compute, EmbeddingSpec};
 use std::error::Error;
@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     );
     for &seed in &options.seeds {
         let split = Split::by_fraction(source.kept(), 0.1, Seed(seed))?;
-        let task = NpeTask {
+        let task = TrainingTask {
             engine: Engine::Npe,
             name: "",
             prior: simulator.prior(),
@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
             seed: Seed(seed),
         };
         let start = Instant::now();
-        let trained = train_npe(&task, &compute, &NoCheckpoints, &Silent)?;
+        let trained = train_ensemble(&task, &compute, &NoCheckpoints, &Silent)?;
         let seconds = start.elapsed().as_secs_f64();
         let epochs = trained.progress[0].history.len();
         let log_q = trained.posterior.log_prob(&compute, test_theta.data(), test_x.data(), |r| r)?;

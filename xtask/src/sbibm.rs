@@ -5,11 +5,11 @@ use crate::cells::{cell, folder, median};
 use abduce_data::{Array, PairSource, Scaling, Seed, Split, npy};
 use abduce_density::{ClassifierSpec, DensitySpec, SplineSpec};
 use abduce_inference::diagnostics::c2st;
-use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeTask, RatioLoss, Silent, Trained, train_npe};
 use abduce_inference::posterior::{ChainOptions, Posterior};
 use abduce_inference::sampler::{self, SliceOptions};
 use abduce_inference::sequential::{AtomicLoss, NoRounds, Restart, SequentialTask, Strategy, train_sequential};
 use abduce_inference::simulator::{self, named, simulate_table};
+use abduce_inference::training::{Engine, NetSpec, NetworkSpec, NoCheckpoints, RatioLoss, Silent, Trained, TrainingTask, train_ensemble};
 use abduce_nn::trainer::{Schedule, TrainConfig};
 use abduce_nn::{Compute, EmbeddingSpec};
 use serde::{Deserialize, Serialize};
@@ -203,7 +203,7 @@ fn train(options: &Options, compute: &Compute, method: Method, task: &str, n: us
         Method::Nre => Engine::Nre(RatioLoss::DEFAULT),
         _ => Engine::Npe,
     };
-    let task = NpeTask {
+    let task = TrainingTask {
         engine,
         name: "",
         prior: simulator.prior(),
@@ -218,7 +218,7 @@ fn train(options: &Options, compute: &Compute, method: Method, task: &str, n: us
         start: None,
         seed,
     };
-    Ok(train_npe(&task, compute, &NoCheckpoints, &Silent)?)
+    Ok(train_ensemble(&task, compute, &NoCheckpoints, &Silent)?)
 }
 
 /// A sequential run for one observation.

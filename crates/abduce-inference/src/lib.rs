@@ -2,10 +2,10 @@
 
 pub mod abc;
 pub mod diagnostics;
-pub mod npe;
 pub mod posterior;
 pub mod prior;
 pub mod sampler;
 pub mod sequential;
 pub mod simulator;
 pub mod study;
+pub mod training;

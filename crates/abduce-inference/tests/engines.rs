@@ -7,10 +7,12 @@
 use abduce_data::{Array, PairSource, ParameterInfo, Scaling, Seed, Split};
 use abduce_density::{ClassifierSpec, DensitySpec};
 use abduce_diffusion::{NoiseSchedule, TimeEmbedding};
-use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeError, NpeTask, RatioLoss, Silent, Trained, train_npe};
 use abduce_inference::posterior::{ChainOptions, Kind, Posterior, PosteriorError};
 use abduce_inference::prior::{Prior, PriorSpec};
 use abduce_inference::sequential::{AtomicLoss, NoRounds, Restart, SequentialTask, Strategy, train_sequential};
+use abduce_inference::training::{
+    Engine, NetSpec, NetworkSpec, NoCheckpoints, RatioLoss, Silent, Trained, TrainingError, TrainingTask, train_ensemble,
+};
 use abduce_nn::trainer::{Schedule, TrainConfig};
 use abduce_nn::{Compute, EmbeddingSpec};
 
@@ -28,13 +30,13 @@ fn prior() -> Prior {
     Prior::new(serde_json::from_value::<PriorSpec>(spec).unwrap()).unwrap()
 }
 
-fn train(engine: Engine, network: NetworkSpec, nets: usize, compute: &Compute) -> Result<Trained, NpeError> {
+fn train(engine: Engine, network: NetworkSpec, nets: usize, compute: &Compute) -> Result<Trained, TrainingError> {
     let (theta, x) = pairs(6000, 1);
     let array = |values| Array::new(vec![6000, D], values).unwrap();
     let source = PairSource::from_arrays(array(theta), array(x)).unwrap();
     let split = Split::by_fraction(source.kept(), 0.1, Seed(1)).unwrap();
     let net = NetSpec { network, embedding: EmbeddingSpec::Identity, signature: String::new() };
-    let task = NpeTask {
+    let task = TrainingTask {
         engine,
         name: "",
         prior: &prior(),
@@ -56,7 +58,7 @@ fn train(engine: Engine, network: NetworkSpec, nets: usize, compute: &Compute) -
         start: None,
         seed: Seed(5),
     };
-    train_npe(&task, compute, &NoCheckpoints, &Silent)
+    train_ensemble(&task, compute, &NoCheckpoints, &Silent)
 }
 
 fn maf() -> NetworkSpec {

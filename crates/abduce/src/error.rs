@@ -2,11 +2,11 @@
 
 use abduce_data::{DataError, ModelProblem, NpyProblem};
 use abduce_inference::diagnostics::DiagnosticsError;
-use abduce_inference::npe::NpeError;
 use abduce_inference::posterior::{ChainError, PosteriorError};
 use abduce_inference::simulator::SimulationError;
 use abduce_inference::simulator::store::StoreError;
 use abduce_inference::study::StudyError;
+use abduce_inference::training::TrainingError;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use std::fmt;
 use std::path::PathBuf;
@@ -262,17 +262,17 @@ impl From<DataError> for Error {
     }
 }
 
-impl From<NpeError> for Error {
-    fn from(error: NpeError) -> Self {
+impl From<TrainingError> for Error {
+    fn from(error: TrainingError) -> Self {
         let help = match error {
-            NpeError::Data(error) => return error.into(),
-            NpeError::Posterior(error) => return error.into(),
-            NpeError::Dimension { .. } => "the prior needs one entry per column of theta",
-            NpeError::OutsidePrior { .. } => {
+            TrainingError::Data(error) => return error.into(),
+            TrainingError::Posterior(error) => return error.into(),
+            TrainingError::Dimension { .. } => "the prior needs one entry per column of theta",
+            TrainingError::OutsidePrior { .. } => {
                 "the prior must hold every simulated theta: widen it, or give what theta was drawn from as `proposal`; also check the order of the columns"
             }
-            NpeError::Spec { .. } => "change this entry of `model.nets`",
-            NpeError::Train { .. } => "try a smaller `train_args.learning_rate`, and look for extreme values in x",
+            TrainingError::Spec { .. } => "change this entry of `model.nets`",
+            TrainingError::Train { .. } => "try a smaller `train_args.learning_rate`, and look for extreme values in x",
             _ => return Self::with_hint(&error, None),
         };
         Self::with_hint(&error, Some(help))

@@ -1,7 +1,7 @@
 //! Training as it is watched: bars on a terminal, a line now and then elsewhere.
 
 use crate::session::{Audience, Console, Session, Talk};
-use abduce_inference::npe::Observer;
+use abduce_inference::training::Observer;
 use abduce_nn::trainer::{TrainConfig, TrainState};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::ops::ControlFlow;

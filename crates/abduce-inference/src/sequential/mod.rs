@@ -12,10 +12,12 @@
 
 mod proposal;
 
-use crate::npe::{Checkpoints, Engine, NetSpec, NoCheckpoints, NpeError, NpeTask, Observer, RatioLoss, Trained, train_npe};
 use crate::posterior::{ChainError, ChainOptions, Posterior, PosteriorError};
 use crate::prior::Prior;
 use crate::simulator::Simulate;
+use crate::training::{
+    Checkpoints, Engine, NetSpec, NoCheckpoints, Observer, RatioLoss, Trained, TrainingError, TrainingTask, train_ensemble,
+};
 use abduce_data::{Array, DataError, PairSource, ParameterInfo, Scaling, Seed, Split};
 use abduce_nn::Compute;
 use abduce_nn::trainer::{Progress, TrainConfig};
@@ -182,7 +184,7 @@ pub enum SequentialError {
         /// The round, from 1.
         round: usize,
         /// Why.
-        source: NpeError,
+        source: TrainingError,
     },
     /// Drawing a proposal failed.
     #[error("round {round}: {source}")]
@@ -281,7 +283,7 @@ fn train_round(
         Strategy::Ratio(loss) => Engine::Nre(loss),
     };
     let start = last.filter(|_| task.restart == Restart::Warm);
-    let npe = NpeTask {
+    let ensemble = TrainingTask {
         engine,
         name: task.name,
         prior: task.prior,
@@ -296,5 +298,5 @@ fn train_round(
         start,
         seed,
     };
-    train_npe(&npe, compute, checkpoints, observer).map_err(|source| SequentialError::Train { round: round + 1, source })
+    train_ensemble(&ensemble, compute, checkpoints, observer).map_err(|source| SequentialError::Train { round: round + 1, source })
 }

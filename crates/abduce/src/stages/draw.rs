@@ -48,7 +48,9 @@ impl Drawing {
         let method = match method {
             Some(method) if exact && wish == Wish::Written => {
                 if method != SampleMethod::Direct {
-                    session.console.note("a density of the parameters is drawn from directly: exact draws of what chains would converge to");
+                    session
+                        .console
+                        .note("a density of the parameters is drawn from directly: exact draws of what chains would converge to");
                 }
                 return Ok(Self::Direct);
             }

@@ -4,8 +4,8 @@ use crate::config::{self, Activation, DensityConfig, EmbeddingConfig, InferConfi
 use crate::error::Error;
 use abduce_density::{ClassifierSpec, DensitySpec, SplineSpec};
 use abduce_diffusion::{NoiseSchedule, TimeEmbedding};
-use abduce_inference::npe::{Engine, NetSpec, NetworkSpec, RatioLoss};
 use abduce_inference::sequential::{AtomicLoss, Strategy};
+use abduce_inference::training::{Engine, NetSpec, NetworkSpec, RatioLoss};
 use abduce_nn::adam::AdamConfig;
 use abduce_nn::{ActivationName, EmbeddingSpec, trainer};
 

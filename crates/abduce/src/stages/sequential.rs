@@ -10,10 +10,10 @@ use crate::session::Session;
 use abduce_data::artefact::write_atomic;
 use abduce_data::{Array, RunDir, Scaling, Seed, npy};
 use abduce_inference::diagnostics::Warning;
-use abduce_inference::npe::{CheckpointFiles, Checkpoints, NpeError};
 use abduce_inference::posterior::{ChainOptions, Posterior};
 use abduce_inference::sequential::{Restart, Round, Rounds, SequentialError, SequentialTask, train_sequential};
 use abduce_inference::simulator::{RowSimulator, Theta, simulate_rows};
+use abduce_inference::training::{CheckpointFiles, Checkpoints, TrainingError};
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -76,7 +76,7 @@ pub fn train_in_rounds(
         return Err(stopped());
     }
     let trained = trained.map_err(|error| match error {
-        SequentialError::Train { source: NpeError::Interrupted, .. } => stopped(),
+        SequentialError::Train { source: TrainingError::Interrupted, .. } => stopped(),
         other => Error::failed(other.to_string(), "rounds that are finished are kept: change what is wrong and go on with --resume"),
     })?;
     let (rows, dropped) = files.count(task.rounds)?;

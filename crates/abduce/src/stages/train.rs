@@ -10,8 +10,10 @@ use crate::progress::TrainingProgress;
 use crate::session::{Session, warning};
 use abduce_data::{PairSource, ParameterInfo, RunDir, Scaling, Seed, Split};
 use abduce_inference::diagnostics::{Severity, Warning};
-use abduce_inference::npe::{self, CheckpointFiles, Checkpoints, NetSpec, NpeError, NpeTask, Observer, Silent, Trained, train_npe};
 use abduce_inference::prior::Prior;
+use abduce_inference::training::{
+    self, CheckpointFiles, Checkpoints, NetSpec, Observer, Silent, Trained, TrainingError, TrainingTask, train_ensemble,
+};
 use abduce_nn::trainer::TrainState;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -70,7 +72,7 @@ pub fn train_watched(
     };
     let parameters = parameter_names(infer, request.parameters.as_deref(), source.theta_len());
     let specs = nets(infer, source.x_len())?;
-    let task = NpeTask {
+    let task = TrainingTask {
         engine: engine(&infer.model, &infer.train_args),
         name: &infer.model.name,
         prior: &prior,
@@ -88,8 +90,8 @@ pub fn train_watched(
     announce(session, &task);
 
     let progress = Watched { progress: TrainingProgress::new(session, task.train, net_names(&specs)), watch };
-    let trained = train_npe(&task, &session.compute, checkpoints, &progress).map_err(|error| match error {
-        NpeError::Interrupted => Error::Interrupted { run: run.path().to_path_buf() },
+    let trained = train_ensemble(&task, &session.compute, checkpoints, &progress).map_err(|error| match error {
+        TrainingError::Interrupted => Error::Interrupted { run: run.path().to_path_buf() },
         other => other.into(),
     })?;
 
@@ -142,8 +144,8 @@ pub(super) fn conclude(
     run.write_json(DATA, data)?;
     let best = trained.progress.iter().map(|p| format!("{:.3}", p.best_validation().unwrap_or(f64::NAN))).collect::<Vec<_>>().join(", ");
     session.console.note(match engine(&infer.model, &infer.train_args) {
-        npe::Engine::Npe if infer.train_args.num_round == 1 => format!("held-out log-probability of the nets: {best} nats"),
-        npe::Engine::Nle => format!("held-out log-likelihood of the nets: {best} nats"),
+        training::Engine::Npe if infer.train_args.num_round == 1 => format!("held-out log-probability of the nets: {best} nats"),
+        training::Engine::Nle => format!("held-out log-likelihood of the nets: {best} nats"),
         _ => format!("held-out score of the nets (minus their loss): {best}"),
     });
     Ok(())
@@ -174,7 +176,7 @@ pub(super) fn net_names(specs: &[NetSpec]) -> Vec<String> {
     specs.iter().enumerate().map(name).collect()
 }
 
-fn announce(session: &Session, task: &NpeTask<'_>) {
+fn announce(session: &Session, task: &TrainingTask<'_>) {
     let source = task.source;
     session.console.note(format_args!(
         "training {} on {} pairs ({} held out): {} parameters from {} numbers, {} threads, {}",
@@ -260,7 +262,7 @@ fn summary(trained: &Trained, backend: Backend) -> Value {
 /// Features named in one warning.
 const MAX_NAMED: usize = 10;
 
-fn warnings(source: &PairSource, trained: &Trained, specs: &[NetSpec], task: &NpeTask<'_>) -> Vec<Warning> {
+fn warnings(source: &PairSource, trained: &Trained, specs: &[NetSpec], task: &TrainingTask<'_>) -> Vec<Warning> {
     let mut found: Vec<Warning> = dropped_rows(source).into_iter().collect();
     let constant = &trained.constant_features;
     if !constant.is_empty() {

@@ -14,7 +14,7 @@ use crate::stages::inputs::make_folder;
 use crate::stages::run::Existing;
 use crate::stages::train::{CHECKPOINTS, checkpoints, posterior_path, train_watched};
 use abduce_data::{DataError, RunDir};
-use abduce_inference::npe::{CheckpointFiles, Checkpoints, Observer};
+use abduce_inference::training::{CheckpointFiles, Checkpoints, Observer};
 use abduce_nn::trainer::TrainState;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;

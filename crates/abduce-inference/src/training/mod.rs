@@ -80,7 +80,7 @@ impl NetworkSpec {
 
 /// What to train, and on what.
 #[derive(Debug)]
-pub struct NpeTask<'a> {
+pub struct TrainingTask<'a> {
     /// What is learnt.
     pub engine: Engine,
     /// Name of the run; may be empty.
@@ -112,7 +112,7 @@ pub struct NpeTask<'a> {
 /// Why training failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum NpeError {
+pub enum TrainingError {
     /// θ and the prior have different dimensions.
     #[error("theta has {theta} columns but the prior has {prior} parameters")]
     Dimension {
@@ -245,27 +245,27 @@ pub struct Trained {
 /// do not depend on that.
 ///
 /// # Errors
-/// See [`NpeError`].
-pub fn train_npe(
-    task: &NpeTask<'_>,
+/// See [`TrainingError`].
+pub fn train_ensemble(
+    task: &TrainingTask<'_>,
     compute: &Compute,
     checkpoints: &dyn Checkpoints,
     observer: &dyn Observer,
-) -> Result<Trained, NpeError> {
+) -> Result<Trained, TrainingError> {
     if task.nets.is_empty() {
-        return Err(NpeError::NoNets);
+        return Err(TrainingError::NoNets);
     }
     let encoder = Encoder::fit(task)?;
     let encoded = encoder.encode_in_memory(task.source)?;
     let source = encoded.as_ref().unwrap_or(task.source);
     if let (Engine::Nle, Some(&feature)) = (task.engine, encoder.x_scale.constant().first()) {
-        return Err(NpeError::ConstantData { feature, count: encoder.x_scale.constant().len() });
+        return Err(TrainingError::ConstantData { feature, count: encoder.x_scale.constant().len() });
     }
     let networks = task.nets.iter().enumerate().map(|(net, spec)| network(task, net, spec)).collect::<Result<Vec<_>, _>>()?;
     if let Some(start) = task.start {
         let same = |(member, network): (&Member, &Network)| member.network.architecture() == network.architecture();
         if start.members.len() != networks.len() || !start.members.iter().zip(&networks).all(same) {
-            return Err(NpeError::OtherStart);
+            return Err(TrainingError::OtherStart);
         }
     }
     let loss = GroupLoss(task.engine);
@@ -278,7 +278,7 @@ pub fn train_npe(
     observer.start(encoder.theta_scale.log_abs_det());
     let wanted: Vec<usize> = (0..task.nets.len()).filter(|&net| observer.wants(net)).collect();
 
-    let train_one = |net: usize, compute: &Compute| -> Result<TrainState, NpeError> {
+    let train_one = |net: usize, compute: &Compute| -> Result<TrainState, TrainingError> {
         let seed = task.seed.derive("train", net as u64);
         let network = &networks[net];
         let mut state = checkpoints.load(net)?.unwrap_or_else(|| {
@@ -322,10 +322,10 @@ pub fn train_npe(
         };
         match (failed, ending) {
             (Some(error), _) => Err(error.into()),
-            (None, Err(source)) => Err(NpeError::Train { net, source }),
+            (None, Err(source)) => Err(TrainingError::Train { net, source }),
             (None, Ok(Ending::Interrupted)) => {
                 checkpoints.keep(net, &state)?;
-                Err(NpeError::Interrupted)
+                Err(TrainingError::Interrupted)
             }
             (None, Ok(Ending::Finished)) => {
                 checkpoints.keep(net, &state)?;
@@ -339,7 +339,7 @@ pub fn train_npe(
         one_per_thread(&wanted, compute, &train_one)?
     };
     if wanted.len() < task.nets.len() {
-        return Err(NpeError::Interrupted);
+        return Err(TrainingError::Interrupted);
     }
 
     let members: Vec<Member> = networks
@@ -407,7 +407,7 @@ impl Run<'_> {
 }
 
 /// The network that `spec` asks for.
-fn network(task: &NpeTask<'_>, net: usize, spec: &NetSpec) -> Result<Network, NpeError> {
+fn network(task: &TrainingTask<'_>, net: usize, spec: &NetSpec) -> Result<Network, TrainingError> {
     let (d, width) = (task.source.theta_len(), task.source.x_len());
     let kind = match task.engine {
         Engine::Npe | Engine::Field | Engine::Atomic { .. } => Kind::Npe,
@@ -435,22 +435,22 @@ fn network(task: &NpeTask<'_>, net: usize, spec: &NetSpec) -> Result<Network, Np
         Engine::Field => "vector field",
         _ => "density",
     };
-    let wrong = NpeError::WrongNetwork { net, family: spec.network.family(), is, wants };
+    let wrong = TrainingError::WrongNetwork { net, family: spec.network.family(), is, wants };
     if is != wants {
         return Err(wrong);
     }
     let built = architecture.build(kind).ok_or(wrong)?;
-    built.map_err(|source| NpeError::Spec { net, source })
+    built.map_err(|source| TrainingError::Spec { net, source })
 }
 
 /// Runs the networks over as many single threads as there are; the first error ends the run, in the order of the networks.
 fn one_per_thread(
     nets: &[usize],
     compute: &Compute,
-    train_one: &(impl Fn(usize, &Compute) -> Result<TrainState, NpeError> + Sync),
-) -> Result<Vec<TrainState>, NpeError> {
+    train_one: &(impl Fn(usize, &Compute) -> Result<TrainState, TrainingError> + Sync),
+) -> Result<Vec<TrainState>, TrainingError> {
     let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<Result<TrainState, NpeError>>>> = Mutex::new(nets.iter().map(|_| None).collect());
+    let results: Mutex<Vec<Option<Result<TrainState, TrainingError>>>> = Mutex::new(nets.iter().map(|_| None).collect());
     let single = compute.single();
     std::thread::scope(|scope| {
         for _ in 0..compute.threads.count().min(nets.len()) {
@@ -465,7 +465,7 @@ fn one_per_thread(
         }
     });
     let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    results.into_iter().map(|r| r.unwrap_or(Err(NpeError::Interrupted))).collect()
+    results.into_iter().map(|r| r.unwrap_or(Err(TrainingError::Interrupted))).collect()
 }
 
 impl FeatureRange {

@@ -1,6 +1,6 @@
 //! From stored pairs to what networks see.
 
-use super::{Engine, NpeError, NpeTask};
+use super::{Engine, TrainingError, TrainingTask};
 use crate::posterior::FeatureRange;
 use crate::prior::{Prior, UnconstrainedTransform};
 use abduce_data::{Array, Batch, Batches, DataError, Moments, PairSource, RowSet, Scaling, Seed, Standardiser};
@@ -34,17 +34,17 @@ impl Importance {
 
 impl Encoder {
     /// Two passes over the source: θ against the prior and the moments of u and x; then the range of x.
-    pub(super) fn fit(task: &NpeTask<'_>) -> Result<Self, NpeError> {
+    pub(super) fn fit(task: &TrainingTask<'_>) -> Result<Self, TrainingError> {
         let (source, prior) = (task.source, task.prior);
         let (d, width) = (source.theta_len(), source.x_len());
         if d != prior.parameters() {
-            return Err(NpeError::Dimension { theta: d, prior: prior.parameters() });
+            return Err(TrainingError::Dimension { theta: d, prior: prior.parameters() });
         }
         let space = space_of(task)?;
         let transform = match space {
             Space::Reals => prior.transform(),
             Space::Angles => UnconstrainedTransform::angles(prior.support())
-                .map_err(|j| NpeError::NotPeriodic(task.parameters.get(j).map_or_else(String::new, |p| p.name.clone())))?,
+                .map_err(|j| TrainingError::NotPeriodic(task.parameters.get(j).map_or_else(String::new, |p| p.name.clone())))?,
         };
         let mut outside: Option<(usize, usize, usize, f32)> = None;
         let (mut moments, mut u_row) = (Moments::new(d), vec![0.0f32; d]);
@@ -78,7 +78,15 @@ impl Encoder {
         if let Some((count, row, j, value)) = outside {
             let support = prior.support()[j];
             let parameter = task.parameters[j].name.clone();
-            return Err(NpeError::OutsidePrior { count, rows: source.rows(), row, parameter, value, low: support.low, high: support.high });
+            return Err(TrainingError::OutsidePrior {
+                count,
+                rows: source.rows(),
+                row,
+                parameter,
+                value,
+                low: support.low,
+                high: support.high,
+            });
         }
         if let Some(importance) = &mut importance {
             importance.mean = ratios.0 / ratios.1.max(1) as f64;
@@ -86,7 +94,7 @@ impl Encoder {
         // Angles stay as they are.
         let fitted = moments.finish(if space == Space::Angles { Scaling::None } else { Scaling::Independent });
         if let Some(&j) = fitted.constant().first() {
-            return Err(NpeError::ConstantParameter(task.parameters[j].name.clone()));
+            return Err(TrainingError::ConstantParameter(task.parameters[j].name.clone()));
         }
         // Networks that go on from earlier weights keep the scales that those were trained with.
         let (theta_scale, x_scale) = match task.start {
@@ -159,10 +167,10 @@ impl Encoder {
 }
 
 /// Where the densities of all networks live: they see one and the same z.
-fn space_of(task: &NpeTask<'_>) -> Result<Space, NpeError> {
+fn space_of(task: &TrainingTask<'_>) -> Result<Space, TrainingError> {
     let mut spaces = task.nets.iter().map(|net| net.network.space());
     let first = spaces.next().unwrap_or(Space::Reals);
-    if spaces.all(|space| space == first) { Ok(first) } else { Err(NpeError::MixedSpaces) }
+    if spaces.all(|space| space == first) { Ok(first) } else { Err(TrainingError::MixedSpaces) }
 }
 
 impl FeatureRange {

@@ -1,7 +1,7 @@
 //! Weights of an ensemble by stacking.
 
 use super::encode::{Encoder, PairRows};
-use super::{Engine, NpeError};
+use super::{Engine, TrainingError};
 use crate::posterior::Member;
 use abduce_data::{PairSource, RowSet, Seed};
 use abduce_density::Indexed;
@@ -56,7 +56,7 @@ pub(super) fn weigh(
     compute: &Compute,
     converter: Option<&Encoder>,
     encoder: &Encoder,
-) -> Result<Vec<f64>, NpeError> {
+) -> Result<Vec<f64>, TrainingError> {
     if members.len() == 1 {
         return Ok(vec![1.0]);
     }
@@ -78,7 +78,7 @@ const CONTRAST: usize = 128;
 
 /// ln of the density of each encoded pair by one member. What is known up to a function of x, or learnt under a proposal, counts relative to its
 /// mean over θ of other pairs: how much more probable it makes the true θ than those.
-fn held_out_scores(engine: Engine, member: &Member, compute: &Compute, rows: &Rows, encoder: &Encoder) -> Result<Vec<f64>, NpeError> {
+fn held_out_scores(engine: Engine, member: &Member, compute: &Compute, rows: &Rows, encoder: &Encoder) -> Result<Vec<f64>, TrainingError> {
     let (z, x) = (&rows.inputs[0], &rows.inputs[1]);
     let d = encoder.theta_scale.mean().len();
     let n = z.len() / d;

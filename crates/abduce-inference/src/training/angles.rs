@@ -1,6 +1,6 @@
 //! Posteriors of angles, end to end, against von Mises distributions.
 
-use super::{Engine, NetSpec, NetworkSpec, NoCheckpoints, NpeError, NpeTask, Silent, train_npe};
+use super::{Engine, NetSpec, NetworkSpec, NoCheckpoints, Silent, TrainingError, TrainingTask, train_ensemble};
 use crate::prior::{Bounds, Prior, PriorSpec};
 use abduce_data::{Array, PairSource, ParameterInfo, Scaling, Seed, Split};
 use abduce_density::DensitySpec;
@@ -30,7 +30,7 @@ fn ncsf() -> DensitySpec {
     DensitySpec::Ncsf { transforms: 2, hidden: vec![24, 24], bins: 8 }
 }
 
-fn fit(prior: &Prior, densities: &[DensitySpec], rows: usize) -> Result<super::Trained, NpeError> {
+fn fit(prior: &Prior, densities: &[DensitySpec], rows: usize) -> Result<super::Trained, TrainingError> {
     let (theta, x) = table(rows, 1);
     let source = PairSource::from_arrays(Array::new(vec![rows, 1], theta).unwrap(), Array::new(vec![rows, 2], x).unwrap()).unwrap();
     let split = Split::by_fraction(source.kept(), 0.1, Seed(1)).unwrap();
@@ -39,7 +39,7 @@ fn fit(prior: &Prior, densities: &[DensitySpec], rows: usize) -> Result<super::T
         embedding: EmbeddingSpec::Identity,
         signature: String::new(),
     };
-    let task = NpeTask {
+    let task = TrainingTask {
         engine: Engine::Npe,
         start: None,
         name: "",
@@ -54,7 +54,7 @@ fn fit(prior: &Prior, densities: &[DensitySpec], rows: usize) -> Result<super::T
         buffer_bytes: abduce_data::batches::BUFFER_BYTES,
         seed: Seed(1),
     };
-    train_npe(&task, &Compute::with_threads(1), &NoCheckpoints, &Silent)
+    train_ensemble(&task, &Compute::with_threads(1), &NoCheckpoints, &Silent)
 }
 
 /// ln p(θ | x) per degree: von Mises with concentration |x|/σ² about the direction of x.
@@ -96,7 +96,7 @@ fn posteriors_of_angles_are_normalised_round_the_circle_and_near_the_exact_ones(
 #[test]
 fn what_is_no_angle_is_refused() {
     let unbounded = Prior::new(serde_json::from_value(serde_json::json!({"normal": {"loc": 180.0, "scale": 100.0}})).unwrap()).unwrap();
-    assert!(matches!(fit(&unbounded, &[ncsf()], 50), Err(NpeError::NotPeriodic(name)) if name == "phase"));
+    assert!(matches!(fit(&unbounded, &[ncsf()], 50), Err(TrainingError::NotPeriodic(name)) if name == "phase"));
     let maf = DensitySpec::Maf { transforms: 1, hidden: vec![4] };
-    assert!(matches!(fit(&prior(), &[ncsf(), maf], 50), Err(NpeError::MixedSpaces)));
+    assert!(matches!(fit(&prior(), &[ncsf(), maf], 50), Err(TrainingError::MixedSpaces)));
 }
