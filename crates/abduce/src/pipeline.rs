@@ -12,7 +12,7 @@ use crate::session::{Session, warning};
 use crate::stages::draw::{Drawing, SamplingSummary, Wish, draw};
 use crate::stages::inputs::{self, Observation, PairFiles};
 use crate::stages::run::{self as bookkeeping, Existing, Stage, fingerprint, stage};
-use crate::stages::sequential::{SequentialInputs, train_in_rounds};
+use crate::stages::sequential::{SequentialInputs, train_stage};
 use crate::stages::train::{Training, posterior_path, train};
 use crate::stages::validate::{Test, gates, validate};
 use crate::stages::{compare, sample, simulate};
@@ -160,7 +160,7 @@ impl<'a> Pipeline<'a> {
 
     fn train(&self, pairs: &PairFiles) -> Result<Posterior, Error> {
         if self.config.model.engine.is_sequential() {
-            return self.train_in_rounds(pairs);
+            return self.train_in_rounds();
         }
         let split_file = self.infer.train_args.split_file.as_ref().map(|file| self.paths.input(file));
         let simulate = self.config.simulate.as_ref();
@@ -175,39 +175,22 @@ impl<'a> Pipeline<'a> {
         Ok(Posterior::load(&output)?)
     }
 
-    fn train_in_rounds(&self, pairs: &PairFiles) -> Result<Posterior, Error> {
+    fn train_in_rounds(&self) -> Result<Posterior, Error> {
         // The check of the file has asked for both.
         let (Some(simulate), Some(sample)) = (&self.config.simulate, &self.config.sample) else {
             return Err(Error::failed("a sequential engine needs a simulator and an observation", "add sections `simulate` and `sample`"));
         };
-        let (file, _) = observation_files(&self.config, sample, self.paths)?;
+        let (x_obs, _) = observation_files(&self.config, sample, self.paths)?;
         let scratch = self.run.file(&simulate.out.to_string_lossy());
         let simulator = simulate::rows_of(self.session, &simulate.simulator, self.paths, &scratch)?;
-        let x_obs = inputs::read_array(&file, "x_obs")?;
-        let x_obs = match simulator.data_shape() {
-            // A file of exactly one datum's shape is one observation.
-            Some(shape) if x_obs.shape() == shape => Array::new([&[1], shape.as_slice()].concat(), x_obs.into_data())?,
-            _ => x_obs,
+        let inputs = SequentialInputs {
+            infer: &self.infer,
+            parameters: Some(simulate::parameter_names(&simulate.simulator)?),
+            simulator: simulator.as_ref(),
+            simulations: simulate.n,
+            x_obs: &x_obs,
         };
-        if x_obs.rows() != 1 {
-            return Err(Error::failed(
-                format!("{} holds {} observations, and a sequential engine closes in on one", file.display(), x_obs.rows()),
-                "give a file with one observation, or use an engine without rounds",
-            ));
-        }
-        let parameters = Some(simulate::parameter_names(&simulate.simulator)?);
-        let observation = DataFile::of("x_obs", &file)?;
-        let depends =
-            [VERSION.into(), self.session.compute.simd.name().into(), json!(self.infer), json!(observation), simulator.identity()];
-        let depends = fingerprint(&json!([depends, simulate.n, simulate.simulator.prior()]))?;
-        let output = posterior_path(&self.run, &self.infer);
-        let request = Training { infer: &self.infer, pairs, split_file: None, parameters, fingerprint: &depends };
-        let inputs = SequentialInputs { simulator: simulator.as_ref(), simulations: simulate.n, x_obs: &x_obs };
-        let outputs = [output.clone()];
-        stage(self.session, &self.run, &Stage { name: "train", fingerprint: &depends, outputs: &outputs }, || {
-            train_in_rounds(self.session, &self.run, &request, &inputs)
-        })?;
-        Ok(Posterior::load(&output)?)
+        Ok(Posterior::load(&train_stage(self.session, &self.run, &inputs)?)?)
     }
 
     fn sample(&self, posterior: &Posterior, config: &SampleConfig) -> Result<Observed, Error> {

@@ -13,6 +13,7 @@ pub mod simulate;
 pub mod status;
 pub mod submit;
 pub mod train;
+mod train_rounds;
 pub mod validate;
 pub mod worker;
 

@@ -1,6 +1,6 @@
 //! `abduce train INFER.yaml`: a posterior from stored simulations.
 
-use super::{ComputeArgs, ExistingArgs, notices};
+use super::{ComputeArgs, ExistingArgs, notices, train_rounds};
 use crate::config::{self, DataConfig, InferConfig};
 use crate::error::Error;
 use crate::pipeline::{Ending, VERSION, training_fingerprint};
@@ -86,6 +86,12 @@ impl Prepared {
         split_file: Option<PathBuf>,
         folder: PathBuf,
     ) -> Result<Self, Error> {
+        if infer.model.engine.is_sequential() {
+            return Err(Error::failed(
+                "a sequential engine simulates while it trains, which can't be cut into parts",
+                "use `abduce train` or `abduce run`",
+            ));
+        }
         let text = config::to_yaml(&infer)?;
         let mut manifest = Manifest::new(VERSION, Seed(infer.seed), session.compute.simd.name(), &text);
         manifest.data = pairs.hashes()?;
@@ -129,16 +135,25 @@ impl Prepared {
     }
 }
 
-/// Runs the command; the path of the posterior goes to standard output.
-pub fn run(session: &Session, args: &TrainArgs) -> Result<Ending, Error> {
-    let prepared = Prepared::new(session, args)?;
-    let existing = match (args.existing.resume, args.existing.restart) {
+/// What happens to a run that exists.
+pub(super) const fn existing(args: &TrainArgs) -> Existing {
+    match (args.existing.resume, args.existing.restart) {
         (true, _) => Existing::Resume,
         (_, true) => Existing::Restart,
         _ => Existing::Refuse,
+    }
+}
+
+/// Runs the command; the path of the posterior goes to standard output.
+pub fn run(session: &Session, args: &TrainArgs) -> Result<Ending, Error> {
+    let engine = config::load::<InferConfig>(&args.infer, &args.set, &session.working)?.config.model.engine;
+    let output = if engine.is_sequential() {
+        train_rounds::train(session, args)?
+    } else {
+        let prepared = Prepared::new(session, args)?;
+        let run = prepared.open(session, existing(args))?;
+        prepared.train(session, &run)?
     };
-    let run = prepared.open(session, existing)?;
-    let output = prepared.train(session, &run)?;
     print(&format!("{}\n", output.display()))?;
     Ok(Ending::Done)
 }

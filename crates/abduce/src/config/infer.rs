@@ -65,10 +65,6 @@ impl Section for InferConfig {
         if self.device != "cpu" {
             findings.notice("device", format!("`{}` is not built in; running on the CPU", self.device));
         }
-        if self.model.engine.is_sequential() {
-            let help = "use `abduce run` with the sections `simulate` and `sample`";
-            findings.error("model.engine", "a sequential engine simulates while it trains, which an infer file alone can't", help);
-        }
         check_training(&self.model, &self.train_args, &self.parameters, findings);
         check_priors(Some(&self.prior), self.proposal.as_ref(), self.parameters.len(), findings);
     }

@@ -1,54 +1,122 @@
 //! Training in rounds that simulate where the posterior of one observation is.
 
+use super::inputs::read_array;
 use super::nets::{nets, strategy, training};
-use super::train::{CHECKPOINTS, Training, build_prior, checkpoints, conclude, net_names, parameter_names};
+use super::run::{Stage, fingerprint, stage};
+use super::train::{CHECKPOINTS, build_prior, checkpoints, conclude, net_names, parameter_names, posterior_path};
 use crate::config::InferConfig;
 use crate::error::Error;
+use crate::pipeline::VERSION;
 use crate::present::run::DataSummary;
 use crate::progress::TrainingProgress;
 use crate::session::Session;
 use abduce_data::artefact::write_atomic;
-use abduce_data::{Array, RunDir, Scaling, Seed, npy};
+use abduce_data::rundir::DataFile;
+use abduce_data::{Array, ParameterInfo, RunDir, Scaling, Seed, npy};
 use abduce_inference::diagnostics::Warning;
 use abduce_inference::posterior::{ChainOptions, Posterior};
 use abduce_inference::sequential::{Restart, Round, Rounds, SequentialError, SequentialTask, train_sequential};
 use abduce_inference::simulator::{RowSimulator, Theta, simulate_rows};
 use abduce_inference::training::{CheckpointFiles, Checkpoints, TrainingError};
+use serde_json::json;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Folder of the finished rounds in a run directory.
 pub const ROUNDS: &str = "rounds";
 
-/// What a sequential engine needs besides what every training does.
+/// What a sequential engine needs.
 pub struct SequentialInputs<'a> {
+    /// Prior, nets, options.
+    pub infer: &'a InferConfig,
+    /// Names of the parameters where the configuration gives none.
+    pub parameters: Option<Vec<ParameterInfo>>,
     /// The simulator.
     pub simulator: &'a dyn RowSimulator,
     /// Simulations of each round.
     pub simulations: usize,
-    /// The observation: one datum.
-    pub x_obs: &'a Array,
+    /// The file of the observation.
+    pub x_obs: &'a Path,
+}
+
+/// The observation of a file: one datum, as a row.
+fn observation(file: &Path, simulator: &dyn RowSimulator) -> Result<Array, Error> {
+    let x_obs = read_array(file, "x_obs")?;
+    let x_obs = match simulator.data_shape() {
+        // A file of exactly one datum's shape is one observation.
+        Some(shape) if x_obs.shape() == shape => Array::new([&[1], shape.as_slice()].concat(), x_obs.into_data())?,
+        _ => x_obs,
+    };
+    if x_obs.rows() != 1 {
+        return Err(Error::failed(
+            format!("{} holds {} observations, and a sequential engine closes in on one", file.display(), x_obs.rows()),
+            "give a file with one observation, or use an engine without rounds",
+        ));
+    }
+    Ok(x_obs)
+}
+
+/// The stage `train` of a sequential engine, skipped where it was done before; gives the path of the posterior.
+///
+/// # Errors
+/// The observation is not one, the simulator fails, or training does.
+pub fn train_stage(session: &Session, run: &RunDir, inputs: &SequentialInputs<'_>) -> Result<PathBuf, Error> {
+    let x_obs = observation(inputs.x_obs, inputs.simulator)?;
+    let depends = json!([
+        VERSION,
+        session.compute.simd.name(),
+        inputs.infer,
+        DataFile::of("x_obs", inputs.x_obs)?,
+        inputs.simulator.identity(),
+        inputs.simulations,
+    ]);
+    let depends = fingerprint(&depends)?;
+    let output = posterior_path(run, inputs.infer);
+    let outputs = [output.clone()];
+    stage(session, run, &Stage { name: "train", fingerprint: &depends, outputs: &outputs }, || {
+        train_in_rounds(session, run, inputs, &x_obs, &depends)
+    })?;
+    Ok(output)
+}
+
+/// All simulations of the finished rounds of a run: θ (n, d) and x (n, …).
+///
+/// # Errors
+/// A file of a round can't be read.
+pub fn all_rounds(run: &RunDir, rounds: usize) -> Result<(Array, Array), Error> {
+    let (mut theta, mut x): (Vec<Array>, Vec<Array>) = (Vec::new(), Vec::new());
+    for round in 1..=rounds {
+        theta.push(npy::read(&run.file(&format!("{ROUNDS}/{round}/theta.npy")))?);
+        x.push(npy::read(&run.file(&format!("{ROUNDS}/{round}/x.npy")))?);
+    }
+    let joined = |parts: &[Array]| {
+        let rows = parts.iter().map(Array::rows).sum();
+        let shape = std::iter::once(rows).chain(parts.first().into_iter().flat_map(|part| part.row_shape().iter().copied())).collect();
+        Array::new(shape, parts.iter().flat_map(|part| part.data().iter().copied()).collect())
+    };
+    Ok((joined(&theta)?, joined(&x)?))
 }
 
 /// Runs the rounds, goes on from those that are finished, and writes what [`super::train::train`] writes, and every round's simulations and
 /// posterior into `rounds/K`.
-pub fn train_in_rounds(
+fn train_in_rounds(
     session: &Session,
     run: &RunDir,
-    request: &Training<'_>,
     inputs: &SequentialInputs<'_>,
+    x_obs: &Array,
+    fingerprint: &str,
 ) -> Result<Vec<Warning>, Error> {
-    let infer = request.infer;
+    let infer = inputs.infer;
     let prior = build_prior(&infer.prior, "prior")?;
-    let x_shape = inputs.x_obs.row_shape().to_vec();
-    let parameters = parameter_names(infer, request.parameters.as_deref(), prior.parameters());
-    let specs = nets(infer, inputs.x_obs.row_len())?;
+    let x_shape = x_obs.row_shape().to_vec();
+    let parameters = parameter_names(infer, inputs.parameters.as_deref(), prior.parameters());
+    let specs = nets(infer, x_obs.row_len())?;
     let seed = Seed(infer.seed);
     let task = SequentialTask {
         strategy: strategy(&infer.model, &infer.train_args),
         rounds: infer.train_args.num_round,
         simulations: inputs.simulations,
-        x_obs: inputs.x_obs.row(0),
+        x_obs: x_obs.row(0),
         x_shape: &x_shape,
         name: &infer.model.name,
         prior: &prior,
@@ -62,7 +130,7 @@ pub fn train_in_rounds(
         seed,
     };
     session.console.note(format_args!("{} rounds of {} simulations for one observation", task.rounds, task.simulations));
-    let files = RoundFiles::open(session, run, infer, request.fingerprint)?;
+    let files = RoundFiles::open(session, run, infer, fingerprint)?;
     let progress = TrainingProgress::new(session, task.train, net_names(&specs));
     let stopped = || Error::Interrupted { run: run.path().to_path_buf() };
     let mut simulate = |theta: &[f32], first: usize| {
@@ -100,7 +168,7 @@ impl<'a> RoundFiles<'a> {
     fn open(session: &'a Session, run: &'a RunDir, infer: &InferConfig, fingerprint: &str) -> Result<Self, Error> {
         let folder = run.file(ROUNDS);
         let marker = folder.join("fingerprint");
-        let io = |action: &'static str, path: &std::path::Path| {
+        let io = |action: &'static str, path: &Path| {
             let path = path.to_path_buf();
             move |source: std::io::Error| Error::File { action, path, source }
         };

@@ -1,0 +1,100 @@
+//! Engines other than NPE, through the program.
+
+mod program;
+
+use program::{Workplace, assert_same_bytes};
+use serde_json::Value;
+
+const PRIOR: &str = "prior: {module: sbi.utils, class: BoxUniform, args: {low: [-1, -1], high: [1, 1]}}\n";
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap()
+}
+
+/// LtU-ILI's files with an engine of likelihoods or ratios: chains, their convergence, marginals, held-out scores.
+#[test]
+fn likelihoods_and_ratios_are_drawn_by_chains() {
+    let place = Workplace::simulated();
+    place.save("two.npy", &[2, 2], |i| 0.1 * i as f32);
+    for (engine, net) in [("NLE", "maf"), ("NRE", "resnet")] {
+        let infer = format!(
+            "{PRIOR}model: {{engine: {engine}, nets: [{{model: {net}, hidden_features: 16}}]}}\ntrain_args: {{max_num_epochs: 5}}\n"
+        );
+        place.write("engine.yaml", &infer);
+        place.ok(&["train", "engine.yaml", "--data", "data.yaml", "-o", engine]);
+        let sample = ["sample", engine, "--x", "two.npy", "-n", "200", "--convergence", "c.json", "-o", "s.npy", "--seed", "1"];
+        let ended = place.run(&sample);
+        assert_eq!(ended.status, 0, "{}", ended.stderr);
+        assert!(ended.stderr.contains("R-hat at most"), "{}", ended.stderr);
+        let draws = place.array("s.npy");
+        assert_eq!(draws.shape(), [2, 200, 2]);
+        assert!(draws.data().iter().all(|value| value.abs() < 1.0), "a draw lies outside the prior");
+        assert_eq!(json(&place.read("c.json")).as_array().map(Vec::len), Some(2));
+        place.ok(&[&sample[..9], &["t.npy", "--seed", "1", "--threads", "1"]].concat());
+        assert_eq!(place.array("t.npy").data(), draws.data(), "the same draws for any number of threads");
+        place.ok(&["sample", engine, "--x", "two.npy", "-n", "50", "--method", "emcee", "--parameters", "theta_1", "-o", "m.npy"]);
+        assert_eq!(place.array("m.npy").shape(), [2, 50, 1]);
+        place.ok(&["sample", engine, "--x", "two.npy", "-n", "50", "--trials", "2", "-o", "both.npy"]);
+        assert_eq!(place.array("both.npy").shape(), [1, 50, 2]);
+        place.fails(1, &["sample", engine, "--x", "two.npy", "--method", "direct", "-o", "s.npy"], &["use slice, emcee, hmc or nuts"]);
+        place.ok(&["validate", engine, "--data", "data.yaml", "-o", "v", "--set", "n_data=20"]);
+        assert_eq!(json(&place.read("v/metrics.json"))["n_pairs"], 20);
+    }
+}
+
+/// Rounds through LtU-ILI's SBISimulator files and through a pipeline; a finished run resumes to the same bytes, and simulations are saved.
+#[test]
+fn sequential_engines_simulate_in_rounds() {
+    let place = Workplace::simulated();
+    place.save("obs.npy", &[2], |_| 0.1);
+    let infer = format!(
+        "{PRIOR}model: {{engine: SNPE, nets: [{{model: maf, hidden_features: 8}}]}}\ntrain_args: {{max_num_epochs: 3, num_round: 2}}\n"
+    );
+    place.write("rounds.yaml", &infer);
+    place.write(
+        "simulated.yaml",
+        "xobs_file: obs.npy\nnum_simulations: 100\nsave_simulated: true\nx_file: all_x.npy\ntheta_file: all_theta.npy\nsimulator: {task: two_moons}\n",
+    );
+    place.ok(&["train", "rounds.yaml", "--data", "simulated.yaml", "-o", "a"]);
+    assert_eq!(place.array("all_theta.npy").shape(), [200, 2]);
+    assert_eq!(place.array("a/rounds/2/x.npy").shape(), [100, 2]);
+    place.ok(&["sample", "a", "--x", "obs.npy", "-n", "50", "-o", "s.npy"]);
+    // Without the result and the last round, only that round is run again.
+    place.ok(&["train", "rounds.yaml", "--data", "simulated.yaml", "-o", "b", "--threads", "1"]);
+    assert_same_bytes(&place.path("a/rounds"), &place.path("b/rounds"));
+    std::fs::remove_dir_all(place.path("b/rounds/2")).unwrap();
+    std::fs::remove_file(place.path("b/posterior.safetensors")).unwrap();
+    place.ok(&["train", "rounds.yaml", "--data", "simulated.yaml", "-o", "b", "--resume"]);
+    assert_same_bytes(&place.path("a/rounds"), &place.path("b/rounds"));
+    place.fails(1, &["train", "rounds.yaml", "--data", "data.yaml", "-o", "c"], &["a sequential engine needs a simulator"]);
+
+    place.write(
+        "pipeline.yaml",
+        "simulate: {task: two_moons, n: 100, n_test: 0}\nmodel: {engine: SNLE, nets: [{model: maf, hidden_features: 8}]}\n\
+         train_args: {max_num_epochs: 3, num_round: 2}\nsample: {x_file: obs.npy, n: 100}\nvalidate: {metrics: {}}\n",
+    );
+    place.ok(&["run", "pipeline.yaml", "-o", "p"]);
+    assert_eq!(place.array("p/samples.npy").shape(), [1, 100, 2]);
+    assert!(json(&place.read("p/sampling.json"))[0]["r_hat"].is_array());
+    let report = String::from_utf8(place.read("p/report.html")).unwrap();
+    assert!(report.contains("neural likelihood estimation in 2 rounds"), "the report names the method");
+}
+
+/// Vector fields are drawn from exactly and scored by their differential equation.
+#[test]
+fn vector_fields_are_posteriors() {
+    let place = Workplace::simulated();
+    place.save("one.npy", &[2], |_| 0.1);
+    for engine in ["FMPE", "NPSE"] {
+        let net = "{model: mlp, hidden_features: 16, hidden_layers: 2}";
+        place.write(
+            "field.yaml",
+            &format!("{PRIOR}model: {{engine: {engine}, sde_type: vp, nets: [{net}]}}\ntrain_args: {{max_num_epochs: 3}}\n"),
+        );
+        place.ok(&["train", "field.yaml", "--data", "data.yaml", "-o", engine]);
+        place.ok(&["sample", engine, "--x", "one.npy", "-n", "20", "-o", "s.npy"]);
+        assert_eq!(place.array("s.npy").shape(), [1, 20, 2]);
+        place.save("theta.npy", &[3, 2], |i| 0.1 * i as f32);
+        place.ok(&["log-prob", engine, "--theta", "theta.npy", "--x", "one.npy", "-o", "lp.npy"]);
+    }
+}
