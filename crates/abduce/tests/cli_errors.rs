@@ -106,8 +106,8 @@ fn posteriors_and_observations() {
     place.fails(1, &["sample", "nowhere", "--x", "far.npy", "-o", "s.npy"], &["no trained posterior", "nowhere", "abduce train"]);
     place.fails(
         2,
-        &["sample", "run", "--x", "far.npy", "-o", "s.npy", "--method", "emcee"],
-        &["`emcee` is not available", "--method direct"],
+        &["sample", "run", "--x", "far.npy", "-o", "s.npy", "--method", "gibbs"],
+        &["invalid value 'gibbs'", "possible values: direct, slice, emcee, hmc, nuts"],
     );
     place.save("theta.npy", &[3, 2], |_| 0.0);
     place.fails(

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 const PRIOR: &str = "prior: {module: sbi.utils, class: BoxUniform, args: {low: [-1, -1], high: [1, 1]}}\n";
 
+#[allow(clippy::unwrap_used)] // a helper of tests
 fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
@@ -89,7 +90,7 @@ fn vector_fields_are_posteriors() {
         let net = "{model: mlp, hidden_features: 16, hidden_layers: 2}";
         place.write(
             "field.yaml",
-            &format!("{PRIOR}model: {{engine: {engine}, sde_type: vp, nets: [{net}]}}\ntrain_args: {{max_num_epochs: 3}}\n"),
+            format!("{PRIOR}model: {{engine: {engine}, sde_type: vp, nets: [{net}]}}\ntrain_args: {{max_num_epochs: 3}}\n"),
         );
         place.ok(&["train", "field.yaml", "--data", "data.yaml", "-o", engine]);
         place.ok(&["sample", engine, "--x", "one.npy", "-n", "20", "-o", "s.npy"]);
