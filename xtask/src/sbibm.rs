@@ -274,7 +274,7 @@ fn train_for(
 /// 100 chains, as in the benchmark.
 const CHAINS: ChainOptions = ChainOptions {
     method: sampler::Method::Slice(SliceOptions { init_width: None, max_step_out: 64 }),
-    num_chains: 100,
+    num_chains: Some(100),
     warmup_steps: 100,
     thin: 10,
     start_batches: 100,

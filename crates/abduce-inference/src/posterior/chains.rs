@@ -1,7 +1,10 @@
 //! Draws of a posterior by Markov chains, for all observations at once.
 
+use super::whitened::Whitened;
 use super::{Posterior, PosteriorError, PosteriorTarget};
-use crate::sampler::{Choice, Convergence, Method, Proposal, SamplerError, Schedule, SliceOptions, StartOptions, Target, starts};
+use crate::sampler::{
+    Choice, Convergence, Method, Proposal, SamplerError, Schedule, SliceOptions, StartOptions, Target, convergence, starts,
+};
 use abduce_data::Seed;
 use abduce_nn::Compute;
 use schemars::JsonSchema;
@@ -13,9 +16,10 @@ use serde::{Deserialize, Serialize};
 pub struct ChainOptions {
     /// The sampler.
     pub method: Method,
-    /// Chains per observation.
-    pub num_chains: usize,
-    /// Steps that adapt the sampler and are thrown away.
+    /// Chains per observation. `None`: 5 to 20, each of some 200 draws: shorter ones can't show that they have converged, and more of them make
+    /// larger batches.
+    pub num_chains: Option<usize>,
+    /// Steps that adapt the sampler and are thrown away: half of them a pilot that shows the posterior's correlations, half with those taken out.
     pub warmup_steps: usize,
     /// Of the steps after that, each so many-th is kept.
     pub thin: usize,
@@ -24,9 +28,9 @@ pub struct ChainOptions {
 }
 
 impl Default for ChainOptions {
-    /// Slice sampling, 20 chains, 100 steps of warm-up, each second step kept: on posteriors of a few parameters R̂ < 1.01 from some 400 draws on.
+    /// Slice sampling, 100 steps of warm-up, each fourth step kept.
     fn default() -> Self {
-        Self { method: Method::Slice(SliceOptions::default()), num_chains: 20, warmup_steps: 100, thin: 2, start_batches: 10 }
+        Self { method: Method::Slice(SliceOptions::default()), num_chains: None, warmup_steps: 100, thin: 4, start_batches: 10 }
     }
 }
 
@@ -112,32 +116,44 @@ impl Posterior {
         seed: Seed,
     ) -> Result<ChainDraws, ChainError> {
         let (d, datum) = (self.dimension(), self.x_len() * trials.max(1));
-        let schedule = Schedule {
-            num_chains: options.num_chains,
-            warmup_steps: options.warmup_steps,
-            thin: options.thin,
-            draws: draws.div_ceil(options.num_chains.max(1)),
-        };
-        let start = StartOptions {
-            num_chains: options.num_chains,
-            num_batches: options.start_batches,
-            choice: Choice::Resample,
-            ..StartOptions::default()
-        };
-        let together = (MOST_NUMBERS / (schedule.draws * options.num_chains * d).max(1)).max(1);
+        let num_chains = options.num_chains.unwrap_or_else(|| (draws / 200).clamp(5, 20));
+        let schedule =
+            Schedule { num_chains, warmup_steps: options.warmup_steps, thin: options.thin, draws: draws.div_ceil(num_chains.max(1)) };
+        let start = StartOptions { num_chains, num_batches: options.start_batches, choice: Choice::Resample, ..StartOptions::default() };
+        let together = (MOST_NUMBERS / (schedule.draws * num_chains * d).max(1)).max(1);
         let mut found = ChainDraws { theta: Vec::with_capacity(x.len() / datum.max(1) * draws * d), report: Vec::new() };
         for (block, x) in x.chunks(together * datum.max(1)).enumerate() {
             let first = block * together;
             let target = self.target(compute, x, trials)?.numbered_from(first);
             let proposal = PriorProposal { posterior: self, first };
             let starts = starts(&target, &proposal, &start, seed.derive("starts", 0))?;
-            let chains = options.method.sample(&target, &starts, &schedule, seed.derive("chains", 0))?;
+            // A short run shows each posterior's correlations, and the long one is spared them.
+            let pilot = Schedule {
+                warmup_steps: options.warmup_steps.div_ceil(4),
+                thin: 1,
+                draws: options.warmup_steps.div_ceil(4).max(10),
+                ..schedule
+            };
+            let pilot = options.method.sample(&target, &starts, &pilot, seed.derive("pilot", 0))?;
+            let whitened = Whitened::new(&target, &pilot);
+            let main = Schedule { warmup_steps: options.warmup_steps.div_ceil(2), ..schedule };
+            let mut chains = options.method.sample(&whitened, &whitened.starts(&pilot), &main, seed.derive("chains", 0))?;
             for t in 0..target.count() {
+                let per_target = chains.draws.len() / chains.targets;
+                whitened.unwhiten(t, &mut chains.draws[t * per_target..(t + 1) * per_target]);
+                chains.report[t].evaluations += pilot.report[t].evaluations;
+                for j in 0..d {
+                    let column = chains.parameter(t, j);
+                    let report = &mut chains.report[t];
+                    report.r_hat[j] = convergence::r_hat(&column, num_chains);
+                    report.ess_bulk[j] = convergence::ess_bulk(&column, num_chains);
+                    report.ess_tail[j] = convergence::ess_tail(&column, num_chains);
+                }
                 let own = chains.of_target(t);
                 // (chain, draw, d): the k-th draws of all chains stand together.
                 let mut z: Vec<f32> = (0..draws)
                     .flat_map(|i| {
-                        let at = ((i % options.num_chains) * schedule.draws + i / options.num_chains) * d;
+                        let at = ((i % num_chains) * schedule.draws + i / num_chains) * d;
                         own[at..at + d].iter().map(|&v| v as f32)
                     })
                     .collect();

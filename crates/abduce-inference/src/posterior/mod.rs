@@ -13,6 +13,7 @@ mod map;
 mod network;
 mod novelty;
 mod target;
+mod whitened;
 
 pub use chains::{ChainDraws, ChainError, ChainOptions};
 pub use evidence::Evidence;

@@ -72,20 +72,20 @@ impl Drawing {
             SampleMethod::Slice => defaults,
             SampleMethod::Emcee => {
                 let method = Method::Stretch(StretchOptions::default());
-                ChainOptions { method, num_chains: walkers, warmup_steps: 200, thin: 10, ..defaults }
+                ChainOptions { method, num_chains: Some(walkers), warmup_steps: 200, thin: 10, ..defaults }
             }
             SampleMethod::Hmc => {
-                ChainOptions { method: Method::Hmc(HmcOptions::default()), num_chains: 10, warmup_steps: 300, thin: 1, ..defaults }
+                ChainOptions { method: Method::Hmc(HmcOptions::default()), num_chains: None, warmup_steps: 300, thin: 1, ..defaults }
             }
             SampleMethod::Nuts => {
-                ChainOptions { method: Method::Nuts(NutsOptions::default()), num_chains: 10, warmup_steps: 300, thin: 1, ..defaults }
+                ChainOptions { method: Method::Nuts(NutsOptions::default()), num_chains: None, warmup_steps: 300, thin: 1, ..defaults }
             }
         };
-        let asked = usize::try_from(params.num_chains).ok().filter(|&n| n > 0).unwrap_or(options.num_chains);
+        let asked = usize::try_from(params.num_chains).ok().filter(|&n| n > 0).or(options.num_chains);
         // A stretch move needs two halves that each span the space.
         let least = if method == SampleMethod::Emcee { 2 * posterior.dimension() } else { 1 };
         Ok(Self::Chains(ChainOptions {
-            num_chains: asked.max(least).next_multiple_of(if method == SampleMethod::Emcee { 2 } else { 1 }),
+            num_chains: asked.map(|n| n.max(least).next_multiple_of(if method == SampleMethod::Emcee { 2 } else { 1 })),
             warmup_steps: params.burn_in.unwrap_or(options.warmup_steps),
             thin: params.thin.unwrap_or(options.thin),
             ..options
