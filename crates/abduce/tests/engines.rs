@@ -38,6 +38,8 @@ fn likelihoods_and_ratios_are_drawn_by_chains() {
         place.ok(&["sample", engine, "--x", "two.npy", "-n", "50", "--trials", "2", "-o", "both.npy"]);
         assert_eq!(place.array("both.npy").shape(), [1, 50, 2]);
         place.fails(1, &["sample", engine, "--x", "two.npy", "--method", "direct", "-o", "s.npy"], &["use slice, emcee, hmc or nuts"]);
+        let ended = place.run(&["log-prob", engine, "--theta", "two.npy", "--x", "two.npy", "-o", "lp.npy"]);
+        assert!(ended.status == 0 && ended.stderr.contains("normalised: false"), "{}", ended.stderr);
         place.ok(&["validate", engine, "--data", "data.yaml", "-o", "v", "--set", "n_data=20"]);
         assert_eq!(json(&place.read("v/metrics.json"))["n_pairs"], 20);
     }

@@ -8,7 +8,7 @@ use crate::stages::inputs::{observations, parameters, write_array};
 use abduce_data::Array;
 use std::path::PathBuf;
 
-/// Score parameters: log q(theta | x), normalised over the prior's support.
+/// Score parameters: log q(theta | x), normalised over the prior's support; of a likelihood or ratio, its logarithm plus the log-prior.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LogProbArgs {
     /// The run directory, or its posterior.safetensors.
@@ -33,6 +33,9 @@ pub fn run(session: &Session, args: &LogProbArgs) -> Result<Ending, Error> {
     let theta = parameters(&session.path(&args.theta), &posterior)?;
     let x = observations(&session.path(&args.x), &posterior)?;
     let values = posterior.log_prob_paired(&session.compute, theta.data(), x.data())?;
+    if !posterior.is_normalised() {
+        session.console.note("normalised: false; these are log-likelihood (or log-ratio) plus log-prior, known up to a function of x");
+    }
     let outside = values.iter().filter(|value| **value == f64::NEG_INFINITY).count();
     if outside > 0 {
         session.console.note(format_args!("{outside} of {} rows of theta lie outside the prior: -inf", values.len()));
