@@ -338,6 +338,9 @@ impl From<PosteriorError> for Error {
             PosteriorError::Data(error) => return error.into(),
             PosteriorError::Width { .. } => "theta and x must have the columns that the posterior was trained with",
             PosteriorError::Pairing { .. } => "rows are paired one to one; a single row of either goes with all rows of the other",
+            PosteriorError::NeedsSampler(_) => {
+                "draws with -o come from chains; the maximum (--map) is found for densities of the parameters alone"
+            }
             PosteriorError::NotFinite { .. } => "a network has no answer for missing values: leave the row out",
             PosteriorError::File { .. } => "expected a posterior that `abduce train` wrote",
             _ => return Self::with_hint(&error, None),
