@@ -6,6 +6,7 @@
 
 mod cells;
 mod memory;
+mod methods;
 mod runs;
 mod sbibm;
 mod steps;
@@ -32,6 +33,8 @@ enum Verify {
     Steps(steps::Options),
     /// A whole NPE run with sbi's settings, for comparison with `benches/peers/npe_run.py` on the same arrays.
     Run(runs::Options),
+    /// NLE, NRE and SNPE with sbi's settings, for comparison with `benches/peers/methods_run.py`.
+    Methods(methods::Options),
     /// Training on files larger than memory.
     Memory(memory::Options),
 }
@@ -41,6 +44,7 @@ fn main() -> Outcome {
         Command::Verify(Verify::Sbibm(options)) => sbibm::run(&options),
         Command::Verify(Verify::Steps(options)) => steps::run(&options),
         Command::Verify(Verify::Run(options)) => runs::run(&options),
+        Command::Verify(Verify::Methods(options)) => methods::run(&options),
         Command::Verify(Verify::Memory(options)) => memory::run(&options),
     }
 }

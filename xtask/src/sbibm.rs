@@ -20,7 +20,7 @@ use std::time::Instant;
 
 /// The engines of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Method {
+pub(crate) enum Method {
     Npe,
     Nle,
     Nre,
@@ -44,7 +44,7 @@ const PUBLISHED: [(&str, [[f64; 6]; 2]); 5] = [
 ];
 
 impl Method {
-    fn is_sequential(self) -> bool {
+    pub(crate) fn is_sequential(self) -> bool {
         matches!(self, Self::Snpe | Self::Snle | Self::Snre | Self::Tsnpe)
     }
 
@@ -187,10 +187,22 @@ fn nets(method: Method, count: usize) -> Vec<NetSpec> {
     vec![NetSpec { network: method.network(), embedding: EmbeddingSpec::Identity, signature: String::new() }; count]
 }
 
-fn train(options: &Options, compute: &Compute, method: Method, task: &str, n: usize, seed: u64) -> Result<Trained, Box<dyn Error>> {
+/// How much is trained, and how: what a run of any method has to be told.
+#[derive(Clone, Copy)]
+pub(crate) struct Effort {
+    pub(crate) n: usize,
+    pub(crate) seed: u64,
+    /// Networks per ensemble.
+    pub(crate) ensemble: usize,
+    pub(crate) threads: usize,
+    pub(crate) train: TrainConfig,
+}
+
+/// Trains an amortised method on the task's simulations.
+pub(crate) fn train(effort: &Effort, compute: &Compute, method: Method, task: &str) -> Result<Trained, Box<dyn Error>> {
     let simulator = named(task).ok_or("unknown task")?;
-    let seed = Seed(seed);
-    let threads = NonZeroUsize::new(options.threads).ok_or("no thread")?;
+    let (n, seed) = (effort.n, Seed(effort.seed));
+    let threads = NonZeroUsize::new(effort.threads).ok_or("no thread")?;
     let table = simulate_table(simulator.as_ref(), n, seed, threads);
     let d = simulator.prior().parameters();
     let mut shape = vec![n];
@@ -211,8 +223,8 @@ fn train(options: &Options, compute: &Compute, method: Method, task: &str, n: us
         parameters: &simulator.parameters(),
         source: &source,
         split: &split,
-        nets: &nets(method, options.ensemble),
-        train: train_config(n),
+        nets: &nets(method, effort.ensemble),
+        train: effort.train,
         x_scaling: Scaling::Independent,
         buffer_bytes: abduce_data::batches::BUFFER_BYTES,
         start: None,
@@ -222,16 +234,17 @@ fn train(options: &Options, compute: &Compute, method: Method, task: &str, n: us
 }
 
 /// A sequential run for one observation.
-fn train_for(
-    options: &Options,
+pub(crate) fn train_for(
+    effort: &Effort,
     compute: &Compute,
     method: Method,
-    (task, n, seed): (&str, usize, u64),
+    task: &str,
     x_obs: &[f32],
     observation: usize,
 ) -> Result<Trained, Box<dyn Error>> {
     let simulator = named(task).ok_or("unknown task")?;
-    let seed = Seed(seed).derive("observation", observation as u64);
+    let n = effort.n;
+    let seed = Seed(effort.seed).derive("observation", observation as u64);
     let d = simulator.prior().parameters();
     let strategy = match method {
         Method::Snle => Strategy::Likelihood,
@@ -249,8 +262,8 @@ fn train_for(
         name: "",
         prior: simulator.prior(),
         parameters: &simulator.parameters(),
-        nets: &nets(method, options.ensemble),
-        train: train_config(n),
+        nets: &nets(method, effort.ensemble),
+        train: effort.train,
         validation_fraction: 0.1,
         restart: Restart::Warm,
         chains: CHAINS,
@@ -298,11 +311,12 @@ fn measure(options: &Options, compute: &Compute, method: Method, task: &str, n: 
         Ok(c2st(&wide(reference.row(i)), &wide(samples), d, Seed(1), compute.simd, &compute.threads)?.score)
     };
     let mut cell = Cell { task: task.to_owned(), n, seed, ..Cell::default() };
+    let effort = Effort { n, seed, ensemble: options.ensemble, threads: options.threads, train: train_config(n) };
     let start = Instant::now();
     if method.is_sequential() {
         for i in 0..observations.rows() {
             let begun = Instant::now();
-            let trained = train_for(options, compute, method, (task, n, seed), observations.row(i), i)?;
+            let trained = train_for(&effort, compute, method, task, observations.row(i), i)?;
             let own = draws_of(&trained.posterior, compute, observations.row(i), draws, seed)?;
             cell.train_seconds += begun.elapsed().as_secs_f64() / observations.rows() as f64;
             cell.single.push(score(&own, i)?);
@@ -311,7 +325,7 @@ fn measure(options: &Options, compute: &Compute, method: Method, task: &str, n: 
         cell.ensemble.clone_from(&cell.single);
         return Ok(cell);
     }
-    let trained = train(options, compute, method, task, n, seed)?;
+    let trained = train(&effort, compute, method, task)?;
     cell.keep(&trained);
     let scores = |posterior: &Posterior| -> Result<(Vec<f64>, f64), Box<dyn Error>> {
         let begun = Instant::now();
