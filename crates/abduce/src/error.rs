@@ -325,6 +325,7 @@ impl From<StudyError> for Error {
                 "go on with what the study began with, choose another folder with -o, or begin anew with --restart"
             }
             StudyError::Newer { .. } => "install the newer version of abduce that wrote it",
+            StudyError::Database { .. } => "see that the server runs and that you may make tables there; a password comes from PGPASSWORD",
             StudyError::Locked { .. } => "remove the lock file if no process of this study is alive",
             _ => return Self::with_hint(&error, None),
         };

@@ -161,6 +161,13 @@ fn studies_that_cannot_be_say_why() {
     );
     fails("defualt", &["unknown search space `defualt`"]);
     fails("{model.nets.0.hiden: {int: [4, 16]}}", &["unknown key `hiden`", "hidden_features"]);
+    let database = |url: &str, status, parts: &[&str]| {
+        let storage = format!("storage={{postgresql: \"{url}\"}}");
+        place.fails(status, &["search", "study.yaml", "-o", "bad1", "--quiet", "--set", &storage], parts);
+    };
+    database("postgresql://me:secret@host/studies", 2, &["holds a password", "PGPASSWORD"]);
+    database("not an address", 2, &["no address of a database"]);
+    database("postgresql://me@%2Fnowhere/studies", 1, &["postgresql://me@%2Fnowhere/studies", "see that the server runs"]);
     // Data that no trial can be trained on end the study, and not only its trials.
     place.write("infer.yaml", BASE.replace("[1, 1]", "[0.1, 0.1]"));
     place.fails(

@@ -2,7 +2,7 @@
 //!
 //! A [`Space`] says what may vary. A [`Sampler`] proposes the values of trial k as a function of (seed, k, trials so far); [`Halving`] says
 //! after an epoch whether a trial is worth going on with; a [`Storage`] keeps the record, of which the file journal ([`JournalFile`]) is one
-//! form. [`importance()`] tells how much of the score's variance each hyper-parameter explains. Scores are maximised.
+//! form and a PostgreSQL database (feature `postgres`) another. [`importance()`] tells how much of the score's variance each hyper-parameter explains. Scores are maximised.
 //!
 //! ```
 //! use abduce_data::Seed;
@@ -26,7 +26,13 @@ mod importance;
 mod journal;
 mod journal_file;
 mod lock;
+mod log;
 mod parzen;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(all(test, feature = "postgres"))]
+mod postgres_tests;
+mod record;
 mod sampler;
 mod space;
 mod storage;
@@ -37,7 +43,11 @@ mod tests;
 pub use halving::{Halving, Steps, Verdict};
 pub use importance::{Importance, importance};
 pub use journal::{Operation, Outcome, StudyHeader, StudyState, TrialRecord, TrialState};
-pub use journal_file::{JournalFile, SNAPSHOT_EVERY};
+pub use journal_file::{FileLog, JournalFile};
+pub use log::Log;
+#[cfg(feature = "postgres")]
+pub use postgres::{DatabaseError, PostgresLog, PostgresRecord};
+pub use record::{Record, SNAPSHOT_EVERY};
 pub use sampler::{Grouping, Observation, Sampler, Tpe};
 pub use space::{Condition, Dimension, Domain, Params, Scale, Space};
 pub use storage::{Claim, Patience, Propose, Storage};
@@ -57,10 +67,10 @@ pub enum StudyError {
         reason: String,
     },
     /// The record belongs to another study.
-    #[error("{}: {what} was {saved}, now it is {now}", path.display())]
+    #[error("{place}: {what} was {saved}, now it is {now}")]
     Mismatch {
         /// The record.
-        path: PathBuf,
+        place: String,
         /// What differs.
         what: &'static str,
         /// Its value in the record.
@@ -69,10 +79,10 @@ pub enum StudyError {
         now: String,
     },
     /// A record of a later version.
-    #[error("{}: written by a newer version: its format is {found}, this program reads up to {supported}", path.display())]
+    #[error("{place}: written by a newer version: its format is {found}, this program reads up to {supported}")]
     Newer {
         /// The record.
-        path: PathBuf,
+        place: String,
         /// Its version.
         found: u32,
         /// The latest version known.
@@ -95,6 +105,15 @@ pub enum StudyError {
         path: PathBuf,
         /// For how long it was waited.
         seconds: f64,
+    },
+    /// A database that cannot be reached, read or written.
+    #[cfg(feature = "postgres")]
+    #[error("{place}: {source}")]
+    Database {
+        /// Server and database.
+        place: String,
+        /// Why.
+        source: DatabaseError,
     },
     /// A line that cannot be written.
     #[error("cannot write JSON: {0}")]

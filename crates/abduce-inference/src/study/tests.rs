@@ -21,7 +21,7 @@ fn propose(_: &StudyState, trial: usize) -> Params {
 }
 
 /// What every storage does. `open` gives a new user of the same record, patient or not.
-fn suite(open: &dyn Fn(&str, Patience) -> Box<dyn Storage>) {
+pub(super) fn suite(open: &dyn Fn(&str, Patience) -> Box<dyn Storage>) {
     let header = StudyHeader::new(HEADER.0, HEADER.1);
     let mut a = open("a", Patience::default());
     a.begin(&header).unwrap();
@@ -164,10 +164,25 @@ fn a_lock_of_the_dead_is_broken_and_one_of_the_living_waited_for() {
 #[test]
 fn many_workers_claim_every_trial_once() {
     let dir = tempfile::tempdir().unwrap();
-    let budget = 240;
+    many_workers(&|owner| Box::new(journal(dir.path(), owner, Patience::default())), 240);
+
+    // A snapshot was made on the way: whoever begins with it sees what the whole journal says.
+    let snapshot = dir.path().join("journal.snapshot.json");
+    assert!(snapshot.exists());
+    let compacted = journal(dir.path(), "c", Patience::default()).refresh().unwrap().clone();
+    std::fs::remove_file(&snapshot).unwrap();
+    let whole = journal(dir.path(), "d", Patience::default()).refresh().unwrap().clone();
+    assert_eq!(compacted, whole);
+    // One that does not belong to the journal is not used.
+    std::fs::write(&snapshot, r#"{"v":1,"offset":99999999,"state":{"header":null,"trials":{},"fenced":0,"unreadable":0}}"#).unwrap();
+    assert_eq!(*journal(dir.path(), "e", Patience::default()).refresh().unwrap(), whole);
+}
+
+/// Four at once: every trial has one claim.
+pub(super) fn many_workers(open: &(dyn Fn(&str) -> Box<dyn Storage> + Sync), budget: usize) {
     let claims: Vec<Vec<usize>> = std::thread::scope(|scope| {
         let work = |name: String| {
-            let mut journal = journal(dir.path(), &name, Patience::default());
+            let mut journal = open(&name);
             journal.begin(&StudyHeader::new("s", "h")).unwrap();
             let mut mine = Vec::new();
             while let Some(claim) = journal.claim(&name, budget, &mut propose).unwrap() {
@@ -182,17 +197,6 @@ fn many_workers_claim_every_trial_once() {
     let mut all: Vec<usize> = claims.into_iter().flatten().collect();
     all.sort_unstable();
     assert_eq!(all, (0..budget).collect::<Vec<_>>());
-
-    // A snapshot was made on the way: whoever begins with it sees what the whole journal says.
-    let snapshot = dir.path().join("journal.snapshot.json");
-    assert!(snapshot.exists());
-    let compacted = journal(dir.path(), "c", Patience::default()).refresh().unwrap().clone();
-    std::fs::remove_file(&snapshot).unwrap();
-    let whole = journal(dir.path(), "d", Patience::default()).refresh().unwrap().clone();
-    assert_eq!(compacted, whole);
-    // One that does not belong to the journal is not used.
-    std::fs::write(&snapshot, r#"{"v":1,"offset":99999999,"state":{"header":null,"trials":{},"fenced":0,"unreadable":0}}"#).unwrap();
-    assert_eq!(*journal(dir.path(), "e", Patience::default()).refresh().unwrap(), whole);
 }
 
 #[test]

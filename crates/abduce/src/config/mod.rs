@@ -46,7 +46,7 @@ pub use sampling::{SampleMethod, SampleParams};
 pub use simulator::{ExchangeConfig, SimulatorConfig};
 pub use study::{
     DimensionConfig, Estimator, LayersConfig, Method, NamedSpace, Objective, PrunerConfig, PruningMethod, SamplerConfig, SearchConfig,
-    StudyConfig,
+    StorageConfig, StudyConfig,
 };
 pub use val::{
     ConformalConfig, CoverageConfig, CoveragePlot, DataAveragedC2stConfig, DrawsConfig, LocalC2stConfig, MetricConfig,

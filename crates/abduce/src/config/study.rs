@@ -38,6 +38,9 @@ pub struct StudyConfig {
     #[serde(default = "five")]
     #[schemars(range(min = 1, max = 100))]
     pub ensemble: usize,
+    /// Where the trials are kept.
+    #[serde(default)]
+    pub storage: StorageConfig,
     /// Seconds between two signs of life of a worker; one that is silent for twice as long loses its trial to another.
     #[serde(default = "minute")]
     #[schemars(range(max = 86400), extend("exclusiveMinimum" = 0.0))]
@@ -50,6 +53,19 @@ fn five() -> usize {
 
 fn minute() -> f64 {
     60.0
+}
+
+/// Where the record of the trials is kept, which all processes of a study share.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(extend("x-kind" = "storage"))]
+pub enum StorageConfig {
+    /// A file in the folder of the study.
+    #[default]
+    Journal,
+    /// A PostgreSQL database, such as `postgresql://me@host/studies`: for hundreds of workers. A password comes from the environment variable
+    /// PGPASSWORD, never from the file, of which copies are kept.
+    Postgresql(String),
 }
 
 /// What a trial is judged by; more is better.

@@ -1,5 +1,6 @@
 //! A hyper-parameter study: workers that claim trials from a shared journal, and the ensemble of the best.
 
+mod record;
 mod results;
 mod trial;
 
@@ -15,7 +16,8 @@ use crate::session::{Console, Session, Talk};
 use abduce_data::artefact::write_atomic;
 use abduce_data::rundir::{CONFIG, DataFile};
 use abduce_data::{DataError, Seed};
-use abduce_inference::study::{JournalFile, Params, Patience, Sampler, Space, Storage, StudyHeader, TrialRecord};
+use abduce_inference::study::{Params, Sampler, Space, StudyHeader, TrialRecord};
+use record::{Place, Shared};
 use serde_json::json;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -123,15 +125,12 @@ impl Study {
     /// There is a study and it was not to be joined, or it is another one.
     pub fn open(&self, existing: ExistingStudy) -> Result<(), Error> {
         make_folder(&self.folder)?;
-        let journal = self.folder.join(JOURNAL);
+        let place = self.place()?;
         match existing {
-            ExistingStudy::Refuse if journal.exists() => return Err(DataError::RunExists { path: self.folder.clone() }.into()),
+            ExistingStudy::Refuse if place.exists()? => return Err(DataError::RunExists { path: self.folder.clone() }.into()),
             ExistingStudy::Restart => {
-                for path in [journal.clone(), journal.with_extension("snapshot.json"), self.folder.join(RESULTS)] {
-                    if path.exists() {
-                        std::fs::remove_file(&path).map_err(|source| Error::File { action: "remove", path, source })?;
-                    }
-                }
+                place.forget()?;
+                record::remove(&self.folder.join(RESULTS))?;
             }
             _ => {}
         }
@@ -149,9 +148,12 @@ impl Study {
         StudyHeader::new("npe", &self.hash)
     }
 
-    fn journal(&self, owner: &str) -> Result<JournalFile, Error> {
-        let patience = Patience { interval: Duration::from_secs_f64(self.config.heartbeat), ..Patience::default() };
-        Ok(JournalFile::open(&self.folder.join(JOURNAL), owner, patience)?)
+    fn place(&self) -> Result<Place, Error> {
+        Place::new(&self.config.storage, &self.folder)
+    }
+
+    fn journal(&self, owner: &str) -> Result<Shared, Error> {
+        self.place()?.open(owner, Duration::from_secs_f64(self.config.heartbeat))
     }
 
     /// The training of a trial: the infer file with its values.
@@ -207,7 +209,7 @@ impl Study {
     }
 }
 
-/// The journal, whatever happened to another thread that held it: its content is in the file.
-fn locked(journal: &Mutex<JournalFile>) -> std::sync::MutexGuard<'_, JournalFile> {
+/// The record, whatever happened to another thread that held it: its content is in its place.
+fn locked(journal: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
     journal.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,7 +13,7 @@ use abduce_data::artefact::write_atomic;
 use abduce_data::{RunDir, Seed, Split};
 use abduce_inference::posterior::{Member, Posterior};
 use abduce_inference::prior::Prior;
-use abduce_inference::study::{Importance, Outcome, Params, Storage, StudyState, TrialRecord, TrialState, importance};
+use abduce_inference::study::{Importance, Outcome, Params, StudyState, TrialRecord, TrialState, importance};
 use abduce_inference::training::stacking_weights;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;

@@ -1,5 +1,6 @@
 //! One trial: a training that reports to the journal, and is given up when it is not worth going on.
 
+use super::record::Shared;
 use super::{HOPELESS, Study, locked};
 use crate::commands::train::Prepared;
 use crate::error::Error;
@@ -9,7 +10,7 @@ use crate::session::Session;
 use crate::stages::run::Existing;
 use crate::stages::train::{CHECKPOINTS, checkpoints, train_watched};
 use abduce_data::RunDir;
-use abduce_inference::study::{Claim, Halving, JournalFile, Outcome, Storage, StudyError, TrialState, Verdict};
+use abduce_inference::study::{Claim, Halving, Outcome, StudyError, TrialState, Verdict};
 use abduce_inference::training::Observer;
 use abduce_nn::trainer::TrainState;
 use std::ops::ControlFlow;
@@ -24,7 +25,7 @@ const TICK: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// What ends the study: a configuration that cannot be used, files, or trials that all fail.
-pub(super) fn run(study: &Study, session: &Session, single: &Session, journal: &Mutex<JournalFile>, claim: &Claim) -> Result<(), Error> {
+pub(super) fn run(study: &Study, session: &Session, single: &Session, journal: &Mutex<Shared>, claim: &Claim) -> Result<(), Error> {
     let end = |outcome: Outcome| -> Result<bool, Error> { Ok(locked(journal).end(claim, outcome)?) };
     let prepared = study
         .infer(&claim.params)
@@ -141,7 +142,7 @@ fn score(run: &RunDir) -> Result<f64, Error> {
 /// Sees the epochs of a trial.
 struct Watch<'a> {
     session: &'a Session,
-    journal: &'a Mutex<JournalFile>,
+    journal: &'a Mutex<Shared>,
     claim: &'a Claim,
     halving: Option<Halving>,
     found: Mutex<Found>,
