@@ -280,7 +280,7 @@ impl<'a> Pipeline<'a> {
         let output = folder.join(if config.ensemble_mode { METRICS.to_string() } else { format!("net0_{METRICS}") });
         stage(self.session, &self.run, &Stage { name: "validate", fingerprint: &depends, outputs: std::slice::from_ref(&output) }, || {
             let source = pairs.open()?;
-            let test = Test { posterior, source: &source, config, observation, gates: config.gates.clone(), seed };
+            let test = Test { posterior, source: &source, config, observation, gates: config.gates.clone(), seed, measured: Vec::new() };
             Ok(validate(self.session, &test, &folder)?.warnings)
         })?;
         let metrics: Vec<Metrics> = if config.ensemble_mode {

@@ -209,6 +209,35 @@ fn networks_in_shards_are_the_same_ensemble() {
     place.fails(2, &["worker", "changed", "--shard", "0"], &["not what the plan was made for"]);
 }
 
+/// Test pairs measured in blocks, in different processes and in any order, give the metrics and plots of the whole; a gate that does not hold
+/// is told at the end.
+#[test]
+fn a_validation_in_shards_is_the_same_validation() {
+    let place = Workplace::simulated();
+    place.ok(&["train", "infer.yaml", "--data", "data.yaml", "-o", "npe", "--quiet"]);
+    let likelihood = ["--set", "model.engine=NLE", "--set", "model.nets=[{model: maf, hidden_features: 8, num_transforms: 2}]"];
+    place.ok(&[&["train", "infer.yaml", "--data", "data.yaml", "-o", "nle", "--quiet"][..], &likelihood].concat());
+    // 500 pairs are 8 blocks; chains are slow, so fewer of them.
+    for (run, n, blocks) in [("npe", "500", 8), ("nle", "130", 3)] {
+        let n = format!("n_data={n}");
+        let few = "metrics={cover: {class: PosteriorCoverage, module: ili.validation, args: {num_samples: 60, plot_list: [coverage]}}}";
+        let validate = ["validate", run, "--data", "data.yaml", "--seed", "4", "--quiet", "--set", &n, "--set", few];
+        let (whole, cut) = (format!("{run}-whole"), format!("{run}-cut"));
+        place.ok(&[&validate[..], &["-o", &whole]].concat());
+        place.ok(&submit(&["--plan", "--shards", "3"], &validate, &cut));
+        assert!(place.ok(&["status", &cut]).contains(&format!("{blocks} items in 3 shards")));
+        place.ok(&["worker", &cut, "--shard", "2", "--quiet"]);
+        place.fails(1, &["merge", &cut], &["missing: 0-1"]);
+        place.ok(&submit(&["--local", "--parallel", "2"], &validate, &cut));
+        std::fs::remove_dir_all(place.path(&cut).join(".shards")).unwrap();
+        assert_same_bytes(&place.path(&whole), &place.path(&cut));
+    }
+    // Five epochs of small nets are no posterior to rely on.
+    let strict = ["validate", "npe", "--data", "data.yaml", "--seed", "4", "--quiet", "--gate", "coverage"];
+    place.fails(3, &submit(&["--local", "--parallel", "2"], &strict, "gate"), &["gate coverage does not hold"]);
+    place.fails(3, &submit(&["--local"], &strict, "gate"), &["gate coverage does not hold"]);
+}
+
 /// A private Slurm, stopped at the end of the test.
 struct Slurm {
     scripts: PathBuf,

@@ -19,5 +19,5 @@ pub struct MergeArgs {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &MergeArgs) -> Result<Ending, Error> {
-    merge(session, &session.path(&args.folder)).map(|()| Ending::Done)
+    merge(session, &session.path(&args.folder))
 }

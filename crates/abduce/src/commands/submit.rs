@@ -3,6 +3,7 @@
 use super::search::SearchArgs;
 use super::simulate::{self, SimulateArgs};
 use super::train::TrainArgs;
+use super::validate::ValidateArgs;
 use crate::error::Error;
 use crate::exec::files::{ShardFolder, ShardState};
 use crate::exec::local::{self, Local};
@@ -11,6 +12,7 @@ use crate::exec::slurm::{self, Layout, SlurmOptions};
 use crate::exec::work::Work;
 use crate::exec::work::search::SearchWork;
 use crate::exec::work::train::TrainWork;
+use crate::exec::work::validate::ValidateWork;
 use crate::exec::worker::{incomplete, is_merged, merge};
 use crate::pipeline::Ending;
 use crate::session::{Session, print};
@@ -55,6 +57,8 @@ pub enum Sharded {
     Train(TrainArgs),
     /// See `abduce search`; shards are workers that share the study.
     Search(SearchArgs),
+    /// See `abduce validate`; shards are blocks of test pairs.
+    Validate(ValidateArgs),
 }
 
 impl Sharded {
@@ -64,6 +68,7 @@ impl Sharded {
             Self::Simulate(args) => args.compute,
             Self::Train(args) => args.compute,
             Self::Search(args) => args.compute,
+            Self::Validate(args) => args.compute,
         }
     }
 }
@@ -93,6 +98,10 @@ pub fn run(session: &Session, args: &SubmitArgs) -> Result<Ending, Error> {
             let (work, items, output) = TrainWork::plan(session, args)?;
             Order { work: Work::Train(work), items, output }
         }
+        Sharded::Validate(args) => {
+            let (work, items, output) = ValidateWork::plan(session, args)?;
+            Order { work: Work::Validate(work), items, output }
+        }
         // Every worker is a shard: there is nothing else to cut.
         Sharded::Search(search) => {
             let (work, output) = SearchWork::plan(session, search)?;
@@ -106,11 +115,11 @@ pub fn run(session: &Session, args: &SubmitArgs) -> Result<Ending, Error> {
     let folder = ShardFolder::of(output);
     if is_merged(output, &plan) {
         session.console.note(format_args!("{}: done before", plan.work.describe()));
-        return Ok(Ending::Done);
+        return plan.work.ending(session);
     }
     let missing = missing(&folder, &plan);
     if missing.is_empty() {
-        return merge(session, output).map(|()| Ending::Done);
+        return merge(session, output);
     }
     session.console.note(format_args!(
         "{}: {} of {} shards of {} {} to do",
@@ -183,11 +192,11 @@ fn missing(folder: &ShardFolder, plan: &Plan) -> Vec<usize> {
 fn conclude(session: &Session, output: &Path, plan: &Plan) -> Result<Ending, Error> {
     let folder = ShardFolder::of(output);
     if is_merged(output, plan) {
-        return Ok(Ending::Done);
+        return plan.work.ending(session);
     }
     let missing = missing(&folder, plan);
     if missing.is_empty() {
-        return merge(session, output).map(|()| Ending::Done);
+        return merge(session, output);
     }
     let stopped = missing.iter().all(|&shard| !matches!(folder.state(shard), ShardState::Failed(_)));
     let begun = missing.iter().any(|&shard| folder.state(shard) == ShardState::Partial);

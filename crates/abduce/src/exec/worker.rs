@@ -5,6 +5,7 @@ use super::files::{Maker, ShardFolder, ShardState, host, processor};
 use super::plan::Plan;
 use super::work::Reached;
 use crate::error::Error;
+use crate::pipeline::Ending;
 use crate::progress::duration;
 use crate::session::{Session, json};
 use abduce_data::artefact::write_atomic;
@@ -141,12 +142,12 @@ impl ShardProgress<'_> {
 ///
 /// # Errors
 /// Shards are missing, which the error lists; or one is not what the plan says.
-pub fn merge(session: &Session, output: &Path) -> Result<(), Error> {
+pub fn merge(session: &Session, output: &Path) -> Result<Ending, Error> {
     let plan = Plan::load(output)?;
     let folder = ShardFolder::of(output);
     if is_merged(output, &plan) {
         session.console.note("merged before");
-        return Ok(());
+        return plan.work.ending(session);
     }
     let missing: Vec<usize> = (0..plan.shards.len()).filter(|&shard| folder.state(shard) != ShardState::Done).collect();
     if !missing.is_empty() {
@@ -155,7 +156,7 @@ pub fn merge(session: &Session, output: &Path) -> Result<(), Error> {
     plan.work.merge(session, output, &plan)?;
     let outputs: Vec<String> = plan.work.outputs(output).iter().map(|path| path.display().to_string()).collect();
     session.console.note(format_args!("{} {} in {}", plan.items, plan.work.items(), outputs.join(" and ")));
-    Ok(())
+    plan.work.ending(session)
 }
 
 /// The error that lists what is missing, with the reasons that are known.

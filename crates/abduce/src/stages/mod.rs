@@ -7,6 +7,7 @@ pub mod compare;
 pub mod draw;
 pub mod export;
 pub mod inputs;
+pub mod measure;
 pub mod nets;
 pub mod run;
 pub mod sample;

@@ -3,8 +3,9 @@
 use super::calibrate::{self, CONFORMAL};
 use super::draw::{Drawing, Draws, SamplingSummary, Wish, draw};
 use super::inputs::{Observation, dropped_rows, make_folder, write_array};
+use super::measure::{K_HAT, Measured, blocks, measure};
 use super::train::prefix;
-use crate::config::{CoveragePlot, DrawsConfig, MetricConfig, SinglePosteriorConfig, ValConfig};
+use crate::config::{CoverageConfig, CoveragePlot, DrawsConfig, MetricConfig, SinglePosteriorConfig, ValConfig};
 use crate::error::Error;
 use crate::present::posterior::write_corner;
 use crate::present::run::{CURVES, METRICS};
@@ -20,8 +21,6 @@ use abduce_inference::prior::Prior;
 use std::io::Write as _;
 use std::path::Path;
 
-/// Tail shape of importance weights above which an estimate is not to be trusted.
-const K_HAT: f64 = 0.7;
 /// Draws of the prior that its variance is taken from.
 const PRIOR_DRAWS: usize = 10_000;
 
@@ -40,6 +39,8 @@ pub struct Test<'a> {
     pub gates: Vec<Gate>,
     /// Seed of draws and random references.
     pub seed: Seed,
+    /// What has been drawn and scored elsewhere, for each posterior that is tested; empty: all of it is done here.
+    pub measured: Vec<Measured>,
 }
 
 /// What came out.
@@ -52,42 +53,72 @@ pub struct Tested {
 }
 
 /// Test pairs in memory: finite rows, as many as asked for.
-struct Pairs {
-    theta: Array,
-    x: Array,
+#[derive(Debug)]
+pub struct Pairs {
+    /// θ (n, d).
+    pub theta: Array,
+    /// x (n, …).
+    pub x: Array,
+}
+
+impl Test<'_> {
+    /// The pairs that are tested.
+    ///
+    /// # Errors
+    /// They are not those of the posterior, or can't be read.
+    pub fn pairs(&self) -> Result<Pairs, Error> {
+        let (d, posterior) = (self.source.theta_len(), self.posterior);
+        if d != posterior.dimension() || self.source.x_shape() != posterior.x_shape {
+            return Err(Error::failed(
+                format!(
+                    "the test pairs have {d} parameters and data of shape {:?}, the posterior has {} and {:?}",
+                    self.source.x_shape(),
+                    posterior.dimension(),
+                    posterior.x_shape
+                ),
+                "test with simulations of the kind that the posterior was trained on",
+            ));
+        }
+        let rows: Vec<usize> = self.source.kept().iter().take(self.config.n_data.unwrap_or(usize::MAX)).collect();
+        let (theta, x) = self.source.select(&rows)?;
+        Ok(Pairs { theta, x })
+    }
+
+    /// The posteriors that are tested: the ensemble, or its nets one by one, with the labels of the validation file.
+    ///
+    /// # Errors
+    /// Labels that don't fit.
+    pub fn posteriors(&self) -> Result<Vec<Posterior>, Error> {
+        let labelled = labelled(self.posterior, self.config)?;
+        Ok(if self.config.ensemble_mode { vec![labelled] } else { (0..labelled.members.len()).map(|k| labelled.member(k)).collect() })
+    }
+
+    /// How the pairs' posteriors are drawn from: as the coverage metric with the most draws says.
+    pub fn draws(&self) -> DrawsConfig {
+        coverage(self.config).map(|c| c.draws.clone()).max_by_key(|draws| draws.num_samples).unwrap_or_default()
+    }
+}
+
+/// The coverage metrics.
+fn coverage(config: &ValConfig) -> impl Iterator<Item = &CoverageConfig> {
+    config.metrics.values().filter_map(|metric| match metric {
+        MetricConfig::PosteriorCoverage(coverage) => Some(coverage),
+        _ => None,
+    })
 }
 
 /// Computes all metrics and writes numbers, arrays and plots into `folder`.
 pub fn validate(session: &Session, test: &Test<'_>, folder: &Path) -> Result<Tested, Error> {
     make_folder(folder)?;
-    let posterior = test.posterior;
-    let (d, x_len) = (test.source.theta_len(), test.source.x_len());
-    if d != posterior.dimension() || test.source.x_shape() != posterior.x_shape {
-        return Err(Error::failed(
-            format!(
-                "the test pairs have {d} parameters and data of shape {:?}, the posterior has {} and {:?}",
-                test.source.x_shape(),
-                posterior.dimension(),
-                posterior.x_shape
-            ),
-            "test with simulations of the kind that the posterior was trained on",
-        ));
-    }
-    let rows: Vec<usize> = test.source.kept().iter().take(test.config.n_data.unwrap_or(usize::MAX)).collect();
-    let (theta, x) = test.source.select(&rows)?;
-    let pairs = Pairs { theta, x };
-    session.console.note(format_args!("validating on {} pairs with {d} parameters and {x_len} numbers each", rows.len()));
-
-    let labelled = labelled(posterior, test.config)?;
+    let pairs = test.pairs()?;
+    let (n, d, x_len) = (pairs.theta.rows(), test.source.theta_len(), test.source.x_len());
+    session.console.note(format_args!("validating on {n} pairs with {d} parameters and {x_len} numbers each"));
     let mut tested = Tested { metrics: Vec::new(), warnings: dropped_rows(test.source).into_iter().collect() };
-    if test.config.ensemble_mode {
-        one(session, test, &labelled, &pairs, (folder, ""), &mut tested)?;
-    } else {
-        for k in 0..labelled.members.len() {
-            let member = labelled.member(k);
-            // Repeated nets share a signature; their numbers keep them apart.
-            one(session, test, &member, &pairs, (folder, &format!("net{k}_")), &mut tested)?;
-        }
+    for (k, posterior) in test.posteriors()?.iter().enumerate() {
+        // Repeated nets share a signature; their numbers keep them apart.
+        let net = if test.config.ensemble_mode { String::new() } else { format!("net{k}_") };
+        let measured = test.measured.get(k).cloned();
+        one(session, test, posterior, &pairs, measured, (folder, &net), &mut tested)?;
     }
     Ok(tested)
 }
@@ -115,6 +146,7 @@ fn one(
     test: &Test<'_>,
     posterior: &Posterior,
     pairs: &Pairs,
+    measured: Option<Measured>,
     (folder, net): (&Path, &str),
     tested: &mut Tested,
 ) -> Result<(), Error> {
@@ -122,13 +154,18 @@ fn one(
     let signatures = posterior.members.iter().map(|member| prefix(&member.signature));
     let stem = format!("{}{net}{}", prefix(&posterior.name), signatures.collect::<String>());
     let metrics = &test.config.metrics;
-    let coverage = metrics.values().filter_map(|metric| match metric {
-        MetricConfig::PosteriorCoverage(coverage) => Some(coverage),
-        _ => None,
-    });
-    let plots: Vec<CoveragePlot> = coverage.clone().flat_map(|c| c.plot_list.iter().copied()).collect();
-    let config = coverage.map(|c| c.draws.clone()).max_by_key(|draws| draws.num_samples).unwrap_or_default();
-    let (validation, said) = measure(session, test, posterior, pairs, &config, &folder.join(format!("{net}{CONFORMAL}")))?;
+    let plots: Vec<CoveragePlot> = coverage(test.config).flat_map(|c| c.plot_list.iter().copied()).collect();
+    let measured = match measured {
+        Some(measured) => measured,
+        None => {
+            let mut all = Measured::default();
+            for block in blocks(pairs.theta.rows()) {
+                all.append(measure(session, posterior, (&pairs.theta, &pairs.x), &test.draws(), block, test.seed)?);
+            }
+            all
+        }
+    };
+    let (validation, said) = judge(session, test, posterior, pairs, &measured, &folder.join(format!("{net}{CONFORMAL}")))?;
     tested.warnings.extend(said);
     write_plots(folder, &validation, &posterior.parameters, &PlotSelection::of(&stem, &plots))?;
     if plots.contains(&CoveragePlot::Logprob) {
@@ -164,42 +201,33 @@ fn drawn(session: &Session, posterior: &Posterior, x: &Array, config: &DrawsConf
     draw(session, posterior, x, 1, config.num_samples, &drawing, seed)
 }
 
-fn measure(
+/// All metrics of what was measured.
+fn judge(
     session: &Session,
     test: &Test<'_>,
     posterior: &Posterior,
     pairs: &Pairs,
-    config: &DrawsConfig,
+    measured: &Measured,
     conformal: &Path,
 ) -> Result<(Validation, Vec<Warning>), Error> {
-    let (compute, draws) = (&session.compute, config.num_samples);
-    let Draws { samples, convergence } = drawn(session, posterior, &pairs.x, config, test.seed.derive("validate", 0))?;
-    let mut said: Vec<Warning> =
-        SamplingSummary::of(&convergence).and_then(|summary| summary.warning(pairs.x.rows())).into_iter().collect();
-    let mut log_prob_samples = posterior.log_prob(compute, samples.data(), pairs.x.data(), |row| row / draws)?;
-    let mut log_prob_theta = posterior.log_prob(compute, pairs.theta.data(), pairs.x.data(), |row| row)?;
-    if !posterior.is_normalised() {
-        let evidence = posterior.log_evidence(compute, pairs.x.data(), 1, samples.data(), test.seed.derive("evidence", 0))?;
-        log_prob_theta.iter_mut().zip(&evidence).for_each(|(log_prob, evidence)| *log_prob -= evidence.log_evidence);
-        let of_samples = log_prob_samples.chunks_exact_mut(draws).zip(&evidence);
-        of_samples.for_each(|(all, evidence)| all.iter_mut().for_each(|log_prob| *log_prob -= evidence.log_evidence));
-        let doubtful = evidence.iter().filter(|evidence| evidence.k_hat > K_HAT).count();
-        if doubtful > 0 {
-            said.push(warning(
-                format!("the normalisation of {doubtful} of {} posteriors is uncertain (Pareto k above {K_HAT})", evidence.len()),
-                "the held-out log-probability is to be taken with a grain of salt; ranks and coverage don't depend on it",
-            ));
-        }
+    let n = pairs.x.rows();
+    let mut said: Vec<Warning> = SamplingSummary::of(&measured.convergence).and_then(|summary| summary.warning(n)).into_iter().collect();
+    if measured.doubtful > 0 {
+        said.push(warning(
+            format!("the normalisation of {} of {n} posteriors is uncertain (Pareto k above {K_HAT})", measured.doubtful),
+            "the held-out log-probability is to be taken with a grain of salt; ranks and coverage don't depend on it",
+        ));
     }
-    let (theta, samples, x) = (pairs.theta.to_f64(), samples.to_f64(), pairs.x.to_f64());
+    let samples: Vec<f64> = measured.samples.iter().map(|&v| f64::from(v)).collect();
+    let (theta, x) = (pairs.theta.to_f64(), pairs.x.to_f64());
     let prior = &posterior.prior;
     let names: Vec<String> = posterior.parameters.iter().map(|p: &ParameterInfo| p.name.clone()).collect();
     let inputs = ValidationInputs {
         parameters: &names,
         theta: theta.data(),
-        samples: samples.data(),
-        log_prob_theta: &log_prob_theta,
-        log_prob_samples: Some(&log_prob_samples),
+        samples: &samples,
+        log_prob_theta: &measured.log_prob_theta,
+        log_prob_samples: Some(&measured.log_prob_samples),
         prior_log_prob: &prior_log_prob(prior, &pairs.theta),
         prior: PriorSpread::Draws(&prior_draws(prior, test.seed)),
         x: Some(x.data()),

@@ -3,11 +3,13 @@
 pub mod search;
 pub mod simulate;
 pub mod train;
+pub mod validate;
 
 use super::files::{KIND, ShardFolder, ShardHead};
 use super::plan::Plan;
 use super::worker::Worker;
 use crate::error::Error;
+use crate::pipeline::Ending;
 use crate::session::Session;
 use abduce_data::ModelFile;
 use search::SearchWork;
@@ -16,6 +18,7 @@ use simulate::SimulateWork;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use train::TrainWork;
+use validate::ValidateWork;
 
 /// The work of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +30,8 @@ pub enum Work {
     Train(TrainWork),
     /// Workers of a study.
     Search(SearchWork),
+    /// Blocks of test pairs.
+    Validate(ValidateWork),
 }
 
 /// How the work on a shard ended, when it did not fail.
@@ -45,6 +50,9 @@ impl Work {
             Self::Simulate(work) => format!("simulate {}", work.task),
             Self::Train(work) => format!("train {}", work.infer.display()),
             Self::Search(work) => format!("search {}", work.study.display()),
+            Self::Validate(work) => {
+                format!("validate {}", work.run.as_ref().or(work.metrics.as_ref()).map_or("".into(), |path| path.display().to_string()))
+            }
         }
     }
 
@@ -54,6 +62,7 @@ impl Work {
             Self::Simulate(_) => "simulations",
             Self::Train(_) => "networks",
             Self::Search(_) => "workers",
+            Self::Validate(_) => "blocks of test pairs",
         }
     }
 
@@ -63,6 +72,7 @@ impl Work {
             Self::Simulate(_) => "simulate",
             Self::Train(_) => "train",
             Self::Search(_) => "search",
+            Self::Validate(_) => "validate",
         }
     }
 
@@ -72,6 +82,7 @@ impl Work {
             Self::Simulate(_) => simulate::outputs(output).into(),
             Self::Train(work) => vec![work.posterior.clone()],
             Self::Search(_) => vec![output.join(crate::stages::study::RESULTS)],
+            Self::Validate(work) => work.results.clone(),
         }
     }
 
@@ -84,6 +95,7 @@ impl Work {
             Self::Simulate(work) => work.shard(worker, shard),
             Self::Train(work) => work.shard(worker, shard),
             Self::Search(work) => work.shard(worker, shard),
+            Self::Validate(work) => work.shard(worker, shard),
         }
     }
 
@@ -97,6 +109,20 @@ impl Work {
             Self::Simulate(work) => work.merge(session, output, plan, &folder),
             Self::Train(work) => work.merge(session, output, plan, &folder),
             Self::Search(work) => work.merge(session, output, plan, &folder),
+            Self::Validate(work) => work.merge(session, output, plan, &folder),
+        }
+    }
+}
+
+impl Work {
+    /// How the finished command ends: with a gate that does not hold, or well.
+    ///
+    /// # Errors
+    /// Its results cannot be read.
+    pub fn ending(&self, session: &Session) -> Result<Ending, Error> {
+        match self {
+            Self::Validate(work) => work.ending(session),
+            _ => Ok(Ending::Done),
         }
     }
 }
