@@ -56,23 +56,28 @@ const WIDTH: usize = 120;
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let program = match Program::try_parse() {
+    ExitCode::from(run(std::env::args_os()))
+}
+
+/// The program with these arguments, of which the first is its name; gives the exit status.
+pub fn run<T: Into<std::ffi::OsString> + Clone>(arguments: impl IntoIterator<Item = T>) -> u8 {
+    let program = match Program::try_parse_from(arguments) {
         Ok(program) => program,
         Err(error) => {
             // Help goes to standard output, complaints to standard error; where nobody listens there is nobody to tell.
             error.print().ok();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
     match execute(&program.command) {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::GateFailed) => ExitCode::from(GATE_FAILED),
-        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Ok(Ending::Done) => 0,
+        Ok(Ending::GateFailed) => GATE_FAILED,
+        Err(error) if error.is_broken_pipe() => 0,
         Err(error) => {
             let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal();
             let style = if colour { ReportStyle::Colour } else { ReportStyle::Plain };
             Console::new(Talk::Quiet).line(&render(&error, style, WIDTH).trim_end());
-            ExitCode::from(error.exit_status())
+            error.exit_status()
         }
     }
 }

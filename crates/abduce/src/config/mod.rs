@@ -147,6 +147,13 @@ pub fn load<T: Section>(file: &Path, overrides: &[String], working: &Path) -> Re
     Ok(loaded)
 }
 
+/// The content of the text of a file called `name`, unchecked: for whoever reads a section in another language.
+pub fn read_yaml(name: &str, text: &str) -> Result<Value, ConfigError> {
+    let mut sources = Sources::default();
+    sources.add(name, text);
+    node::parse(text, 0, &sources).map(|tree| tree.plain()).map_err(|problem| ConfigError::new(name, vec![problem]))
+}
+
 /// Reads and checks the text of a file called `name`.
 pub fn parse<T: Section>(name: &str, text: &str, overrides: &[String]) -> Result<Loaded<T>, ConfigError> {
     let fail = |problems: Vec<Problem>| ConfigError::new(name, problems);

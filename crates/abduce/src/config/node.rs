@@ -113,6 +113,21 @@ impl Node {
         }
     }
 
+    /// The value without its places; numbers that JSON has not (infinities) as their words.
+    pub(crate) fn plain(&self) -> serde_json::Value {
+        match &self.value {
+            Yaml::Null => serde_json::Value::Null,
+            Yaml::Bool(value) => (*value).into(),
+            Yaml::Integer(value) => i64::try_from(*value).map_or_else(|_| (*value as f64).into(), Into::into),
+            Yaml::Float(value) if value.is_nan() => "nan".into(),
+            Yaml::Float(value) if value.is_infinite() => if *value > 0.0 { "inf" } else { "-inf" }.into(),
+            Yaml::Float(value) => (*value).into(),
+            Yaml::Text(value) => value.clone().into(),
+            Yaml::List(items) => items.iter().map(Self::plain).collect(),
+            Yaml::Map(entries) => serde_json::Value::Object(entries.iter().map(|entry| (entry.key.clone(), entry.value.plain())).collect()),
+        }
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
         match &self.value {
             Yaml::Map(entries) => entries.iter().find(|entry| entry.key == key),

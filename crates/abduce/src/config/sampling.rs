@@ -32,6 +32,14 @@ pub(crate) const METHOD_NAMES: &[(&str, &str)] = &[
     ("nuts_pymc", "nuts"),
 ];
 
+impl SampleMethod {
+    /// By our name or one of sbi's.
+    pub fn named(name: &str) -> Option<Self> {
+        let own = METHOD_NAMES.iter().find(|(theirs, _)| *theirs == name).map_or(name, |(_, ours)| ours);
+        serde_json::from_value(own.into()).ok()
+    }
+}
+
 /// Options of Markov chains; what is not given follows from the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
