@@ -18,13 +18,7 @@ type Pairs<'py> = (Bound<'py, PyArrayDyn<f32>>, Bound<'py, PyArrayDyn<f32>>);
 /// θ (n, d) and x (n, …) of a built-in task, the rows of `abduce simulate`.
 #[pyfunction]
 #[pyo3(signature = (task, n, seed=0, threads=None))]
-pub(crate) fn simulate<'py>(
-    py: Python<'py>,
-    task: &str,
-    n: usize,
-    seed: u64,
-    threads: Option<usize>,
-) -> PyResult<Pairs<'py>> {
+pub(crate) fn simulate<'py>(py: Python<'py>, task: &str, n: usize, seed: u64, threads: Option<usize>) -> PyResult<Pairs<'py>> {
     let session = work::session(threads)?;
     let simulator = simulator(task).map_err(error::of)?;
     let threads = NonZeroUsize::new(session.compute.threads.count()).unwrap_or(NonZeroUsize::MIN);

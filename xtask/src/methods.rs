@@ -52,7 +52,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     for &method in &options.methods {
         for &seed in &options.seeds {
             let train_config = TrainConfig { batch_size: 200, ..TrainConfig::default() };
-            let effort = Effort { n: options.n, seed, ensemble: 1, threads: options.threads, train: train_config };
+            let effort =
+                Effort { n: options.n, seed, ensemble: 1, threads: options.threads, train: train_config, train_before: train_config };
             let start = Instant::now();
             let trained = if method.is_sequential() {
                 train_for(&effort, &compute, method, &options.task, observations.row(0), 0)?

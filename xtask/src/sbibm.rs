@@ -183,6 +183,11 @@ fn train_config(n: usize) -> TrainConfig {
     TrainConfig { batch_size: (n / 50).clamp(50, 512), schedule: Schedule::Plateau { factor: 0.2, drops: 2 }, ..TrainConfig::default() }
 }
 
+/// The rounds before the last one only have to find where to simulate: half the patience, and no lower rates.
+fn train_before(n: usize) -> TrainConfig {
+    TrainConfig { stop_after_epochs: 10, schedule: Schedule::Constant, ..train_config(n) }
+}
+
 fn nets(method: Method, count: usize) -> Vec<NetSpec> {
     vec![NetSpec { network: method.network(), embedding: EmbeddingSpec::Identity, signature: String::new() }; count]
 }
@@ -196,6 +201,8 @@ pub(crate) struct Effort {
     pub(crate) ensemble: usize,
     pub(crate) threads: usize,
     pub(crate) train: TrainConfig,
+    /// The rounds before the last one of a sequential method.
+    pub(crate) train_before: TrainConfig,
 }
 
 /// Trains an amortised method on the task's simulations.
@@ -264,6 +271,7 @@ pub(crate) fn train_for(
         parameters: &simulator.parameters(),
         nets: &nets(method, effort.ensemble),
         train: effort.train,
+        train_before: effort.train_before,
         validation_fraction: 0.1,
         restart: Restart::Warm,
         chains: CHAINS,
@@ -311,7 +319,8 @@ fn measure(options: &Options, compute: &Compute, method: Method, task: &str, n: 
         Ok(c2st(&wide(reference.row(i)), &wide(samples), d, Seed(1), compute.simd, &compute.threads)?.score)
     };
     let mut cell = Cell { task: task.to_owned(), n, seed, ..Cell::default() };
-    let effort = Effort { n, seed, ensemble: options.ensemble, threads: options.threads, train: train_config(n) };
+    let effort =
+        Effort { n, seed, ensemble: options.ensemble, threads: options.threads, train: train_config(n), train_before: train_before(n) };
     let start = Instant::now();
     if method.is_sequential() {
         for i in 0..observations.rows() {

@@ -284,6 +284,7 @@ fn every_sequential_strategy_finds_the_posterior() {
         (Strategy::Likelihood, maf()),
         (Strategy::Ratio(RatioLoss::DEFAULT), resnet()),
     ];
+    let train = TrainConfig { batch_size: 100, learning_rate: 2e-3, stop_after_epochs: 10, max_epochs: Some(60), ..TrainConfig::default() };
     for (strategy, network) in strategies {
         let task = SequentialTask {
             strategy,
@@ -295,13 +296,8 @@ fn every_sequential_strategy_finds_the_posterior() {
             prior: &prior(),
             parameters: &ParameterInfo::numbered(D),
             nets: &net(network),
-            train: TrainConfig {
-                batch_size: 100,
-                learning_rate: 2e-3,
-                stop_after_epochs: 10,
-                max_epochs: Some(60),
-                ..TrainConfig::default()
-            },
+            train,
+            train_before: TrainConfig { stop_after_epochs: 5, ..train },
             validation_fraction: 0.1,
             restart: Restart::Warm,
             chains: ChainOptions::default(),

@@ -83,8 +83,10 @@ pub struct SequentialTask<'a> {
     pub parameters: &'a [ParameterInfo],
     /// The networks.
     pub nets: &'a [NetSpec],
-    /// How they are trained.
+    /// How they are trained in the last round.
     pub train: TrainConfig,
+    /// And in the rounds before it, which only have to find where to simulate next.
+    pub train_before: TrainConfig,
     /// Share of the pairs held out, split anew each round.
     pub validation_fraction: f64,
     /// Where networks start.
@@ -292,7 +294,7 @@ fn train_round(
         source: &source,
         split: &split,
         nets: task.nets,
-        train: task.train,
+        train: if round + 1 == task.rounds { task.train } else { task.train_before },
         x_scaling: task.x_scaling,
         buffer_bytes: abduce_data::batches::BUFFER_BYTES,
         start,

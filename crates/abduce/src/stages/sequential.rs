@@ -123,6 +123,7 @@ fn train_in_rounds(
         parameters: &parameters,
         nets: &specs,
         train: training(&infer.train_args),
+        train_before: training(&infer.train_args),
         validation_fraction: infer.train_args.validation_fraction,
         restart: if infer.train_args.retrain_from_scratch { Restart::FromScratch } else { Restart::Warm },
         chains: ChainOptions::default(),
