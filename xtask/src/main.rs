@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout)] // a command-line tool whose output is its tables
 
 mod cells;
+mod gflownet;
 mod memory;
 mod methods;
 mod runs;
@@ -35,6 +36,8 @@ enum Verify {
     Run(runs::Options),
     /// NLE, NRE and SNPE with sbi's settings, for comparison with `benches/peers/methods_run.py`.
     Methods(methods::Options),
+    /// Hypergrids by trajectory balance, against the exact distribution.
+    Gflownet(gflownet::Options),
     /// Training on files larger than memory.
     Memory(memory::Options),
 }
@@ -45,6 +48,7 @@ fn main() -> Outcome {
         Command::Verify(Verify::Steps(options)) => steps::run(&options),
         Command::Verify(Verify::Run(options)) => runs::run(&options),
         Command::Verify(Verify::Methods(options)) => methods::run(&options),
+        Command::Verify(Verify::Gflownet(options)) => gflownet::run(&options),
         Command::Verify(Verify::Memory(options)) => memory::run(&options),
     }
 }
