@@ -26,8 +26,7 @@ pub(crate) struct Options {
 }
 
 /// (dimensions, height, batch), torchgfn's exact L1 and ms per iteration on one thread.
-const CASES: [(usize, usize, usize, &str, f64); 3] =
-    [(2, 8, 16, "0.040", 16.3), (2, 8, 128, "0.0021", 35.0), (4, 8, 128, "0.285", 54.0)];
+const CASES: [(usize, usize, usize, &str, f64); 3] = [(2, 8, 16, "0.040", 16.3), (2, 8, 128, "0.0021", 35.0), (4, 8, 128, "0.285", 54.0)];
 
 /// Learned P_B, MLP 2 × 256, Adam 1e-3, log Z at 0.1, clipping at 1, on-policy.
 pub(crate) fn run(options: &Options) -> Outcome {

@@ -100,4 +100,8 @@ impl Enumerable for BitSequence {
         let lengths = (0..=self.length).step_by(self.word);
         lengths.flat_map(|length| (0..1u64 << length).map(move |bits| (bits, length as u8))).collect()
     }
+
+    fn count(&self) -> f64 {
+        (0..=self.length).step_by(self.word).map(|length| 2f64.powi(length as i32)).sum()
+    }
 }

@@ -112,4 +112,8 @@ impl Enumerable for Hypergrid {
         all.sort_by_key(|state| (state.iter().map(|&x| usize::from(x)).sum::<usize>(), state.clone()));
         all
     }
+
+    fn count(&self) -> f64 {
+        (self.height as f64).powi(self.dimensions as i32)
+    }
 }

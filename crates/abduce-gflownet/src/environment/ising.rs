@@ -117,4 +117,8 @@ impl Enumerable for Ising {
         all.sort_by_key(|state| state.iter().filter(|&&spin| spin != 0).count());
         all
     }
+
+    fn count(&self) -> f64 {
+        3f64.powi(self.sites() as i32)
+    }
 }

@@ -59,6 +59,9 @@ pub trait Environment: Send + Sync {
 pub trait Enumerable: Environment {
     /// Every state that can be reached, parents before their children, the source first.
     fn states(&self) -> Vec<Self::State>;
+
+    /// How many they are, which may be too many to list.
+    fn count(&self) -> f64;
 }
 
 #[cfg(test)]

@@ -75,4 +75,10 @@ impl Enumerable for SetAddition {
         all.sort_by_key(|state| state.count_ones());
         all
     }
+
+    fn count(&self) -> f64 {
+        let n = self.actions() as f64;
+        let binomial = |k: usize| (0..k).fold(1.0, |product, i| product * (n - i as f64) / (i as f64 + 1.0));
+        (0..=self.size.min(self.actions())).map(binomial).sum()
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 /// Actions and their undoing agree, states come parents first, every state but the source has a parent, and every one can end or go on.
 fn laws<E: Enumerable>(env: &E) {
     let states = env.states();
-    assert_eq!(states[0], env.initial());
+    assert_eq!((states[0].clone(), states.len() as f64), (env.initial(), env.count()));
     let order: HashMap<&E::State, usize> = states.iter().enumerate().map(|(i, state)| (state, i)).collect();
     assert_eq!(order.len(), states.len(), "states are listed once");
     let (mut forward, mut backward) = (vec![false; env.actions() + 1], vec![false; env.actions()]);

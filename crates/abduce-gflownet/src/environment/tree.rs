@@ -93,4 +93,8 @@ impl Enumerable for PerfectTree {
         }
         all
     }
+
+    fn count(&self) -> f64 {
+        (0..=self.depth).map(|level| (self.branching as f64).powi(level as i32)).sum()
+    }
 }

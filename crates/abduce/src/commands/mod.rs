@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod explain;
+pub mod gflownet;
 pub mod log_prob;
 pub mod merge;
 pub mod report;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Print the JSON schema of a configuration file, for editors and scripts.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SchemaArgs {
-    /// Which file: data, infer, val, pipeline, simulator, study or metrics.
+    /// Which file: data, infer, val, pipeline, simulator, study, gflownet or metrics.
     #[arg(default_value = "pipeline", value_parser = kind)]
     pub kind: SchemaKind,
 }

@@ -18,6 +18,7 @@
 
 mod data;
 mod explain;
+mod gflownet;
 mod infer;
 mod nearest;
 mod nets;
@@ -35,6 +36,7 @@ mod val;
 
 pub use data::{DataConfig, NanRows};
 pub use explain::explain;
+pub use gflownet::{EnvironmentConfig, GflownetConfig};
 pub use infer::{InferConfig, ModelConfig, Parameter, Schedule, TrainConfig};
 pub use nets::{
     Activation, AffineFlowConfig, Backend, DensityConfig, EmbeddingConfig, Engine, FcnConfig, MadeConfig, MafRqsConfig, MdnConfig,
@@ -224,13 +226,16 @@ pub enum SchemaKind {
     Simulator,
     /// [`StudyConfig`].
     Study,
+    /// [`GflownetConfig`].
+    Gflownet,
     /// `metrics.json`.
     Metrics,
 }
 
 impl SchemaKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [Self::Data, Self::Infer, Self::Val, Self::Pipeline, Self::Simulator, Self::Study, Self::Metrics];
+    pub const ALL: [Self; 8] =
+        [Self::Data, Self::Infer, Self::Val, Self::Pipeline, Self::Simulator, Self::Study, Self::Gflownet, Self::Metrics];
 
     /// Its name on the command line and in `schema/NAME.json`.
     pub const fn name(self) -> &'static str {
@@ -241,6 +246,7 @@ impl SchemaKind {
             Self::Pipeline => PipelineConfig::KIND,
             Self::Simulator => SimulatorConfig::KIND,
             Self::Study => StudyConfig::KIND,
+            Self::Gflownet => GflownetConfig::KIND,
             Self::Metrics => "metrics",
         }
     }
@@ -255,6 +261,7 @@ pub fn json_schema(kind: SchemaKind) -> Value {
         SchemaKind::Pipeline => schema::published_schema::<PipelineConfig>(),
         SchemaKind::Simulator => schema::published_schema::<SimulatorConfig>(),
         SchemaKind::Study => schema::published_schema::<StudyConfig>(),
+        SchemaKind::Gflownet => schema::published_schema::<GflownetConfig>(),
         SchemaKind::Metrics => schema::plain_schema::<abduce_inference::diagnostics::Metrics>(),
     }
 }

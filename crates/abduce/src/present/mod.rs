@@ -13,6 +13,7 @@
 
 pub mod comparison;
 mod error;
+pub mod gflownet;
 mod labels;
 pub mod posterior;
 mod regions;

@@ -6,6 +6,7 @@ pub mod calibrate;
 pub mod compare;
 pub mod draw;
 pub mod export;
+pub mod gflownet;
 pub mod inputs;
 pub mod measure;
 pub mod nets;
