@@ -4,6 +4,7 @@ pub mod completions;
 pub mod explain;
 pub mod log_prob;
 pub mod merge;
+pub mod prove;
 pub mod report;
 pub mod run;
 pub mod sample;
