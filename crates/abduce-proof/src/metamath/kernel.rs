@@ -169,117 +169,18 @@ impl<'a> Kernel<'a> {
         self.buffer.clear();
         self.stack.clear();
         self.saved.clear();
-        self.labels.clear();
         self.steps = 0;
         self.distinct.ready = false;
         let theorem = Theorem { id: theorem, frame, dummies };
-        let mut scanner = Scanner::new(bytes, proof.start, proof.end);
-        let first = next(&mut scanner, bytes)?.ok_or(ProofFault::Empty)?;
-        if &bytes[first.0..first.1] == b"(" {
-            self.compressed(&theorem, &mut scanner, bytes)?
-        } else {
-            self.normal(&theorem, &mut scanner, bytes, first)?
-        }
+        let mut labels = std::mem::take(&mut self.labels);
+        let decoded = decode(self.db, theorem.id, bytes, proof, &mut labels, &mut Checking { kernel: self, theorem: &theorem });
+        self.labels = labels;
+        decoded?;
         match self.stack[..] {
             [last] if self.buffer[last.range()] == *self.db.expression(theorem.id) => Ok(()),
             [last] => Err(ProofFault::WrongConclusion { found: self.render(last) }),
             _ => Err(ProofFault::LeftOver { left: self.stack.len() }),
         }
-    }
-
-    fn normal(&mut self, theorem: &Theorem<'_>, scanner: &mut Scanner<'_>, bytes: &[u8], first: (usize, usize)) -> Result<(), ProofFault> {
-        let mut token = Some(first);
-        while let Some((start, end)) = token {
-            let label = self.citable(theorem, bytes, start, end)?;
-            self.step(theorem, label)?;
-            token = next(scanner, bytes)?;
-        }
-        Ok(())
-    }
-
-    fn compressed(&mut self, theorem: &Theorem<'_>, scanner: &mut Scanner<'_>, bytes: &[u8]) -> Result<(), ProofFault> {
-        let fault = |reason| ProofFault::Compressed { reason };
-        let mandatory = range(&theorem.frame.hypotheses);
-        // The numbers of a compressed proof: mandatory hypotheses, then the labels in parentheses, then marked steps.
-        self.labels.extend(self.db.hypotheses[mandatory.clone()].iter().map(|hypothesis| hypothesis.statement));
-        loop {
-            let (start, end) = next(scanner, bytes)?.ok_or(fault("the `)` is missing"))?;
-            if &bytes[start..end] == b")" {
-                break;
-            }
-            let label = self.citable(theorem, bytes, start, end)?;
-            if self.labels[..mandatory.len()].contains(&label) {
-                return Err(fault("a mandatory hypothesis stands among the labels"));
-            }
-            self.labels.push(label);
-        }
-        let mut number = 0u64;
-        // Whether the letters read last began a number, and whether a step has just been made, which `Z` can mark.
-        let mut within = false;
-        let mut markable = false;
-        let mut empty = true;
-        while let Some((start, end)) = next(scanner, bytes)? {
-            empty = false;
-            for &letter in &bytes[start..end] {
-                match letter {
-                    b'A'..=b'T' => {
-                        number = 20 * number + u64::from(letter - b'A');
-                        match usize::try_from(number).ok().and_then(|number| self.labels.get(number)) {
-                            Some(&label) => self.step(theorem, label)?,
-                            None => {
-                                let place = number - self.labels.len() as u64;
-                                let entry = *usize::try_from(place)
-                                    .ok()
-                                    .and_then(|place| self.saved.get(place))
-                                    .ok_or(ProofFault::NoSuchStep { number })?;
-                                self.count()?;
-                                self.stack.push(entry);
-                            }
-                        }
-                        number = 0;
-                        within = false;
-                        markable = true;
-                    }
-                    b'U'..=b'Y' => {
-                        number = 5 * number + u64::from(letter - b'T');
-                        if number > u64::from(u32::MAX) {
-                            return Err(ProofFault::NoSuchStep { number });
-                        }
-                        within = true;
-                        markable = false;
-                    }
-                    b'Z' => {
-                        if !markable {
-                            return Err(fault("a `Z` does not follow a step"));
-                        }
-                        self.saved.extend(self.stack.last());
-                        markable = false;
-                    }
-                    b'?' => return Err(ProofFault::Incomplete),
-                    _ => return Err(ProofFault::Unexpected { token: char::from(letter).to_string() }),
-                }
-            }
-        }
-        if within {
-            return Err(fault("it ends within a number"));
-        }
-        if empty { Err(ProofFault::Empty) } else { Ok(()) }
-    }
-
-    /// The statement that a token names, where the theorem may cite it.
-    fn citable(&self, theorem: &Theorem<'_>, bytes: &[u8], start: usize, end: usize) -> Result<u32, ProofFault> {
-        let label = || String::from_utf8_lossy(&bytes[start..end.min(start + 80)]).into_owned();
-        let Some(found) = self.db.labels.find_in(bytes, start, end).filter(|&found| (found as usize) < self.db.statements.len()) else {
-            return Err(if bytes[start..end] == *b"?" { ProofFault::Incomplete } else { ProofFault::UnknownLabel { label: label() } });
-        };
-        if found >= theorem.id.0 {
-            return Err(ProofFault::NotEarlier { label: label() });
-        }
-        // Assertions are citable for ever: their scope has no end.
-        if theorem.id.0 >= self.db.statements[found as usize].scope_end {
-            return Err(ProofFault::Inactive { label: label() });
-        }
-        Ok(found)
     }
 
     fn count(&mut self) -> Result<(), ProofFault> {
@@ -423,6 +324,151 @@ impl<'a> Kernel<'a> {
         }
         text
     }
+}
+
+/// What a proof does, step by step.
+pub(crate) trait Machine {
+    /// Cites a hypothesis or an assertion.
+    fn cite(&mut self, label: u32) -> Result<(), ProofFault>;
+    /// Pushes the result of the marked step `place` again; `false` where there is none.
+    fn recall(&mut self, place: usize) -> Result<bool, ProofFault>;
+    /// Marks the step just made.
+    fn mark(&mut self);
+}
+
+struct Checking<'k, 'a, 't> {
+    kernel: &'k mut Kernel<'a>,
+    theorem: &'t Theorem<'t>,
+}
+
+impl Machine for Checking<'_, '_, '_> {
+    #[inline]
+    fn cite(&mut self, label: u32) -> Result<(), ProofFault> {
+        self.kernel.step(self.theorem, label)
+    }
+
+    #[inline]
+    fn recall(&mut self, place: usize) -> Result<bool, ProofFault> {
+        let Some(&entry) = self.kernel.saved.get(place) else { return Ok(false) };
+        self.kernel.count()?;
+        self.kernel.stack.push(entry);
+        Ok(true)
+    }
+
+    #[inline]
+    fn mark(&mut self) {
+        self.kernel.saved.extend(self.kernel.stack.last());
+    }
+}
+
+/// Reads a proof in either form, checks that it may cite what it cites, and tells a machine its steps. `labels` is a buffer.
+pub(crate) fn decode(
+    db: &Database,
+    theorem: StatementId,
+    bytes: &[u8],
+    proof: std::ops::Range<usize>,
+    labels: &mut Vec<u32>,
+    machine: &mut impl Machine,
+) -> Result<(), ProofFault> {
+    let mut scanner = Scanner::new(bytes, proof.start, proof.end);
+    let mut token = next(&mut scanner, bytes)?;
+    match token {
+        None => return Err(ProofFault::Empty),
+        Some((start, end)) if &bytes[start..end] == b"(" => return compressed(db, theorem, &mut scanner, bytes, labels, machine),
+        Some(_) => {}
+    }
+    while let Some((start, end)) = token {
+        machine.cite(citable(db, theorem, bytes, start, end)?)?;
+        token = next(&mut scanner, bytes)?;
+    }
+    Ok(())
+}
+
+fn compressed(
+    db: &Database,
+    theorem: StatementId,
+    scanner: &mut Scanner<'_>,
+    bytes: &[u8],
+    labels: &mut Vec<u32>,
+    machine: &mut impl Machine,
+) -> Result<(), ProofFault> {
+    let fault = |reason| ProofFault::Compressed { reason };
+    // The numbers of a compressed proof: mandatory hypotheses, then the labels in parentheses, then marked steps.
+    labels.clear();
+    labels.extend(db.mandatory(theorem).map(|hypothesis| hypothesis.0));
+    let mandatory = labels.len();
+    loop {
+        let (start, end) = next(scanner, bytes)?.ok_or(fault("the `)` is missing"))?;
+        if &bytes[start..end] == b")" {
+            break;
+        }
+        let label = citable(db, theorem, bytes, start, end)?;
+        if labels[..mandatory].contains(&label) {
+            return Err(fault("a mandatory hypothesis stands among the labels"));
+        }
+        labels.push(label);
+    }
+    let mut number = 0u64;
+    // Whether the letters read last began a number, and whether a step has just been made, which `Z` can mark.
+    let mut within = false;
+    let mut markable = false;
+    let mut empty = true;
+    while let Some((start, end)) = next(scanner, bytes)? {
+        empty = false;
+        for &letter in &bytes[start..end] {
+            match letter {
+                b'A'..=b'T' => {
+                    number = 20 * number + u64::from(letter - b'A');
+                    // Numbers are below 2³⁷, see below.
+                    match labels.get(number as usize) {
+                        Some(&label) => machine.cite(label)?,
+                        None if machine.recall(number as usize - labels.len())? => {}
+                        None => return Err(ProofFault::NoSuchStep { number }),
+                    }
+                    number = 0;
+                    within = false;
+                    markable = true;
+                }
+                b'U'..=b'Y' => {
+                    number = 5 * number + u64::from(letter - b'T');
+                    if number > u64::from(u32::MAX) {
+                        return Err(ProofFault::NoSuchStep { number });
+                    }
+                    within = true;
+                    markable = false;
+                }
+                b'Z' => {
+                    if !markable {
+                        return Err(fault("a `Z` does not follow a step"));
+                    }
+                    machine.mark();
+                    markable = false;
+                }
+                b'?' => return Err(ProofFault::Incomplete),
+                _ => return Err(ProofFault::Unexpected { token: char::from(letter).to_string() }),
+            }
+        }
+    }
+    if within {
+        return Err(fault("it ends within a number"));
+    }
+    if empty { Err(ProofFault::Empty) } else { Ok(()) }
+}
+
+/// The statement that a token names, where the theorem may cite it.
+fn citable(db: &Database, theorem: StatementId, bytes: &[u8], start: usize, end: usize) -> Result<u32, ProofFault> {
+    let label = || String::from_utf8_lossy(&bytes[start..end.min(start + 80)]).into_owned();
+    let Some(found) = db.labels.find_in(bytes, start, end).filter(|&found| (found as usize) < db.statements.len()) else {
+        return Err(if bytes[start..end] == *b"?" { ProofFault::Incomplete } else { ProofFault::UnknownLabel { label: label() } });
+    };
+    if found >= theorem.0 {
+        return Err(ProofFault::NotEarlier { label: label() });
+    }
+    // Assertions are citable for ever: their scope has no end.
+    if theorem.0 >= db.statements[found as usize].scope_end {
+        return Err(ProofFault::Inactive { label: label() });
+    }
+    Ok(found)
 }
 
 /// What is to be proved.

@@ -3,16 +3,24 @@
 //! [`Database::open`] reads a file and what it includes; [`verify`](verify()) checks every proof with the [`Kernel`], the one file that everything proved rests on.
 
 mod database;
+mod grammar;
 mod interner;
 mod kernel;
 mod parse;
+mod patterns;
+mod replay;
 mod source;
+mod terms;
 mod token;
 mod verify;
 
 pub use database::{Counts, Database, LoadError, StatementId, StatementKind, Symbol};
+pub use grammar::{FormulaFault, Grammar, GrammarError, ParsedDatabase};
 pub use interner::Interner;
 pub use kernel::{Kernel, KernelLimits, ProofFault};
 pub use parse::{ParseError, SyntaxFault};
+pub use patterns::{Pattern, Patterns};
+pub use replay::{Justification, ProofGraph, ProvedFormula, replay};
 pub use source::{MAX_BYTES, MAX_FILES, SourceError, Sources, Span};
+pub use terms::{TermId, Terms};
 pub use verify::{VerifyReport, verify};
