@@ -4,6 +4,7 @@
 
 mod database;
 mod grammar;
+mod environment;
 mod interner;
 mod kernel;
 mod parse;
@@ -13,8 +14,10 @@ mod source;
 mod terms;
 mod token;
 mod verify;
+mod writer;
 
 pub use database::{Counts, Database, LoadError, StatementId, StatementKind, Symbol};
+pub use environment::{Environment, ErrorClass, FinishError, Problem, ProofState, Prover, StateLimits, Tactic, TacticError, VerifiedProof};
 pub use grammar::{FormulaFault, Grammar, GrammarError, ParsedDatabase};
 pub use interner::Interner;
 pub use kernel::{Kernel, KernelLimits, ProofFault};
@@ -23,4 +26,5 @@ pub use patterns::{Pattern, Patterns};
 pub use replay::{Justification, ProofGraph, ProvedFormula, replay};
 pub use source::{MAX_BYTES, MAX_FILES, SourceError, Sources, Span};
 pub use terms::{TermId, Terms};
+pub use writer::{ProofFormat, WriteError, write_proof};
 pub use verify::{VerifyReport, verify};
