@@ -124,6 +124,23 @@ pub enum ErrorClass {
     NoGoal,
 }
 
+impl ErrorClass {
+    /// A short name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Form => "form",
+            Self::UnknownLabel => "unknown_label",
+            Self::Position => "position",
+            Self::NoMatch => "no_match",
+            Self::Substitution => "substitution",
+            Self::Disjoint => "disjoint",
+            Self::Circle => "circle",
+            Self::Limit => "limit",
+            Self::NoGoal => "no_goal",
+        }
+    }
+}
+
 impl TacticError {
     /// Its kind.
     pub fn class(&self) -> ErrorClass {
@@ -164,6 +181,25 @@ impl ProofState {
     /// Whether no goal is open.
     pub fn is_done(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// How many steps were made.
+    pub fn steps(&self) -> usize {
+        self.by.iter().filter(|by| matches!(by.as_deref(), Some(Justification::Step { .. }))).count()
+    }
+
+    /// The assertion whose premise the first goal is, and which of its premises; nothing for the theorem itself.
+    pub fn parent(&self) -> Option<(StatementId, usize)> {
+        let goal = self.open.last()?;
+        self.by.iter().find_map(|by| match by.as_deref() {
+            Some(Justification::Step { label, premises, .. }) => Some((*label, premises.iter().position(|premise| premise == goal)?)),
+            _ => None,
+        })
+    }
+
+    /// All formulas that the proof has met, proved or open.
+    pub fn formulas(&self) -> &[TermId] {
+        &self.formulas
     }
 
     /// The proof, where no goal is open.
@@ -262,6 +298,17 @@ impl<'d> Environment<'d> {
         }
     }
 
+    /// The `$f` of the mandatory variables of an assertion that its conclusion does not have, in order: those that a tactic gives expressions for.
+    /// `None` for what tactics cannot cite.
+    pub fn free_variables(&self, label: StatementId) -> Option<Vec<StatementId>> {
+        let pattern = self.patterns.of(label).filter(|_| self.is_citable(label))?;
+        let mut fixed = vec![false; pattern.variables()];
+        self.patterns.variables_in(&pattern.conclusion()).for_each(|place| fixed[place] = true);
+        let db = self.db();
+        let floating = db.mandatory(label).filter(|&id| db.kind(id) == StatementKind::Floating);
+        Some(floating.zip(fixed).filter(|&(_, fixed)| !fixed).map(|(id, _)| id).collect())
+    }
+
     /// The active `$f` of a variable where a theorem stands; [`NONE`] where it has none.
     fn active_floating(&self, theorem: StatementId, symbol: u32) -> u32 {
         let found = self.floating[symbol as usize].iter().rev().find(|&&id| self.db().is_active(id, theorem));
@@ -335,12 +382,17 @@ impl<'e, 'd> Prover<'e, 'd> {
 
     /// The state before the first step.
     pub fn start(&self, problem: &Problem) -> ProofState {
-        let hypothesis = problem.hypotheses.iter().find(|&&(_, tree)| tree == problem.statement);
+        self.start_at(problem, problem.statement)
+    }
+
+    /// A state whose only goal is this formula, under the hypotheses of the problem.
+    pub fn start_at(&self, problem: &Problem, goal: TermId) -> ProofState {
+        let hypothesis = problem.hypotheses.iter().find(|&&(_, tree)| tree == goal);
         match hypothesis {
             Some(&(label, _)) => {
-                ProofState { formulas: vec![problem.statement], by: vec![Some(Arc::new(Justification::Hypothesis(label)))], open: Vec::new() }
+                ProofState { formulas: vec![goal], by: vec![Some(Arc::new(Justification::Hypothesis(label)))], open: Vec::new() }
             }
-            None => ProofState { formulas: vec![problem.statement], by: vec![None], open: vec![0] },
+            None => ProofState { formulas: vec![goal], by: vec![None], open: vec![0] },
         }
     }
 
@@ -551,7 +603,10 @@ impl<'e, 'd> Prover<'e, 'd> {
         let form = |reason| TacticError::Form { reason };
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         let (&name, rest) = words.split_first().ok_or(form("it is empty"))?;
-        let label = db.find(name).filter(|&id| env.is_citable(id)).ok_or_else(|| TacticError::UnknownLabel { label: name.chars().take(80).collect() })?;
+        let label = db
+            .find(name)
+            .filter(|&id| env.is_citable(id))
+            .ok_or_else(|| TacticError::UnknownLabel { label: name.chars().take(80).collect() })?;
         let inner = match rest {
             [] => return Ok(Tactic { label, given: Box::default() }),
             ["{", inner @ .., "}"] => inner,

@@ -148,7 +148,8 @@ impl Grammar {
     /// # Errors
     /// A syntax axiom is empty, has premises, repeats a variable or is very long; or no type of variables parses what begins with `|-`.
     pub fn new(db: &Database) -> Result<Self, GrammarError> {
-        let mut grammar = Self { nodes: vec![TrieNode::default()], edges: HashMap::default(), parsed_as: HashMap::new(), order: HashMap::new() };
+        let mut grammar =
+            Self { nodes: vec![TrieNode::default()], edges: HashMap::default(), parsed_as: HashMap::new(), order: HashMap::new() };
         for id in db.statements().filter(|&id| db.kind(id) == StatementKind::Floating) {
             let typecode = db.typecode(id).0;
             grammar.parsed_as.insert(typecode, typecode);
@@ -184,7 +185,9 @@ impl Grammar {
         let (mut chart, mut terms) = (Chart::default(), Terms::default());
         for axiom in axioms.take(20) {
             frame_types(db, axiom, &mut floating);
-            types.retain(|&kind| self.parse(db, &mut terms, &mut chart, kind, &db.expression(axiom)[1..], |symbol| floating[symbol as usize]).is_ok());
+            types.retain(|&kind| {
+                self.parse(db, &mut terms, &mut chart, kind, &db.expression(axiom)[1..], |symbol| floating[symbol as usize]).is_ok()
+            });
         }
         types.first().copied().ok_or_else(|| GrammarError::Provable { typecode: db.symbols.name(typecode).to_owned() })
     }
@@ -328,7 +331,8 @@ impl Grammar {
             chart.ordered.clear();
             chart.ordered.extend(self.order[&production].iter().map(|&place| chart.path[place as usize]));
             let term = terms.make(StatementId(production), &chart.ordered);
-            let known = chart.constituents[first as usize..].iter_mut().find(|known| known.typecode == typecode && known.end as usize == place);
+            let known =
+                chart.constituents[first as usize..].iter_mut().find(|known| known.typecode == typecode && known.end as usize == place);
             match known {
                 Some(known) => known.ambiguous |= known.term != term || ambiguous,
                 None => chart.constituents.push(Constituent { typecode, end: place as u32, term, ambiguous }),
@@ -373,9 +377,12 @@ impl Grammar {
                 None => out.push(db.expression(head)[1]),
                 Some(frame) => {
                     let children = terms.children(term);
-                    stack.extend(db.code[range(&frame.conclusion)][1..].iter().rev().map(|&symbol| {
-                        if symbol & VARIABLE == 0 { Err(symbol) } else { Ok(children[(symbol ^ VARIABLE) as usize]) }
-                    }));
+                    stack.extend(
+                        db.code[range(&frame.conclusion)][1..]
+                            .iter()
+                            .rev()
+                            .map(|&symbol| if symbol & VARIABLE == 0 { Err(symbol) } else { Ok(children[(symbol ^ VARIABLE) as usize]) }),
+                    );
                 }
             }
         }
@@ -433,8 +440,9 @@ impl<'d> ParsedDatabase<'d> {
                     let expression = db.expression(id);
                     let name = || db.symbols.name(expression[0]).to_owned();
                     let typecode = grammar.parsed_as(expression[0]).ok_or_else(|| GrammarError::Provable { typecode: name() })?;
-                    trees[id.0 as usize] =
-                        grammar.parse(db, &mut terms, &mut chart, typecode, &expression[1..], |symbol| floating[symbol as usize]).map_err(fault)?;
+                    trees[id.0 as usize] = grammar
+                        .parse(db, &mut terms, &mut chart, typecode, &expression[1..], |symbol| floating[symbol as usize])
+                        .map_err(fault)?;
                 }
             }
         }

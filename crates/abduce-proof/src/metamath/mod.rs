@@ -3,12 +3,13 @@
 //! [`Database::open`] reads a file and what it includes; [`verify`](verify()) checks every proof with the [`Kernel`], the one file that everything proved rests on.
 
 mod database;
-mod grammar;
 mod environment;
+mod grammar;
 mod interner;
 mod kernel;
 mod parse;
 mod patterns;
+mod process;
 mod replay;
 mod source;
 mod terms;
@@ -23,8 +24,9 @@ pub use interner::Interner;
 pub use kernel::{Kernel, KernelLimits, ProofFault};
 pub use parse::{ParseError, SyntaxFault};
 pub use patterns::{Pattern, Patterns};
+pub use process::{FiniteTactics, MetamathEnv, MetamathMdp};
 pub use replay::{Justification, ProofGraph, ProvedFormula, replay};
 pub use source::{MAX_BYTES, MAX_FILES, SourceError, Sources, Span};
 pub use terms::{TermId, Terms};
-pub use writer::{ProofFormat, WriteError, write_proof};
 pub use verify::{VerifyReport, verify};
+pub use writer::{ProofFormat, WriteError, write_proof};

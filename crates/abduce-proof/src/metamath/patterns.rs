@@ -51,7 +51,8 @@ impl Patterns {
     /// The patterns of a parsed database.
     pub fn new(parsed: &ParsedDatabase<'_>) -> Self {
         let db = parsed.db;
-        let mut patterns = Self { code: Vec::new(), arity: vec![0; db.len()], patterns: Vec::new(), premises: Vec::new(), typecodes: Vec::new() };
+        let mut patterns =
+            Self { code: Vec::new(), arity: vec![0; db.len()], patterns: Vec::new(), premises: Vec::new(), typecodes: Vec::new() };
         let mut place = vec![NONE; db.len()];
         for id in db.statements() {
             if !db.is_assertion(id) {

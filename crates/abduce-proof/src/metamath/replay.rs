@@ -66,7 +66,8 @@ pub fn replay(parsed: &ParsedDatabase<'_>, patterns: &Patterns, terms: &mut Term
     let db = parsed.db;
     let statement = &db.statements[theorem.0 as usize];
     let (bytes, _) = db.sources.padded(statement.span.file);
-    let mut machine = Replay { db, parsed, patterns, terms, stack: Vec::new(), marked: Vec::new(), graph: ProofGraph::default(), work: Vec::new() };
+    let mut machine =
+        Replay { db, parsed, patterns, terms, stack: Vec::new(), marked: Vec::new(), graph: ProofGraph::default(), work: Vec::new() };
     decode(db, theorem, bytes, range(&statement.proof), &mut Vec::new(), &mut machine)?;
     match machine.stack[..] {
         [Entry::Proved(root)] => {

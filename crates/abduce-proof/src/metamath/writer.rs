@@ -271,7 +271,8 @@ mod tests {
             text
         };
         // Megill and Wheeler (2019), appendix B: 1 = A, 20 = T, 21 = UA, 40 = UT, 120 = YT, 121 = UUA, 620 = YYT, 621 = UUUA; ours count from 0.
-        let known = [(1, "A"), (20, "T"), (21, "UA"), (40, "UT"), (41, "VA"), (120, "YT"), (121, "UUA"), (140, "UUT"), (620, "YYT"), (621, "UUUA")];
+        let known =
+            [(1, "A"), (20, "T"), (21, "UA"), (40, "UT"), (41, "VA"), (120, "YT"), (121, "UUA"), (140, "UUT"), (620, "YYT"), (621, "UUUA")];
         for (number, expected) in known {
             assert_eq!(text(number - 1), expected);
         }
