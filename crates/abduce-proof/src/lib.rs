@@ -7,3 +7,4 @@
 pub mod env;
 pub mod mdp;
 pub mod metamath;
+pub mod search;

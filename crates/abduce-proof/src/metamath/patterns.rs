@@ -113,6 +113,19 @@ impl Patterns {
         &self.code[pattern.start as usize..pattern.end as usize]
     }
 
+    /// Where the tree that begins at a place of the code ends.
+    pub(crate) fn end_of(&self, start: u32) -> u32 {
+        let mut at = start;
+        let mut open = 1;
+        while open > 0 {
+            let code = self.code[at as usize];
+            open += if code & VARIABLE == 0 { self.arity(code) } else { 0 };
+            open -= 1;
+            at += 1;
+        }
+        at
+    }
+
     /// How many children a head has.
     pub(crate) fn arity(&self, head: u32) -> usize {
         usize::from(self.arity[head as usize])
