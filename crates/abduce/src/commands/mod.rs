@@ -5,6 +5,7 @@ pub mod explain;
 pub mod gflownet;
 pub mod log_prob;
 pub mod merge;
+pub mod prove;
 pub mod report;
 pub mod run;
 pub mod sample;

@@ -1,0 +1,10 @@
+//! Proofs: checkers that can be asked step by step, and searches over them.
+//!
+//! * [`mdp`]: proof search as a decision process; [`env`](mod@env): the same in text, for language models.
+//! * [`metamath`]: databases in the Metamath language, read, verified, measured, and turned into an environment of tactics, all in process.
+#![cfg_attr(not(test), warn(clippy::expect_used))]
+
+pub mod env;
+pub mod mdp;
+pub mod metamath;
+pub mod search;
