@@ -103,6 +103,46 @@ fn baselines_find_the_best_ends() {
     }
 }
 
+/// Proofs of ( ph -> ph ) from the axioms and a lemma, in at most five steps, over four expressions: every loss learns e^(-steps) for proofs and e^(-5) for dead
+/// ends. Pairs of proofs then have the right ratios too.
+#[test]
+fn proofs_are_found_in_proportion_to_their_brevity() {
+    use abduce_gflownet::environment::ProofTree;
+    use abduce_proof::metamath::{Database, Environment as Prover, FiniteTactics, MetamathMdp, StateLimits};
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/proofs/implication.mm");
+    let database = Database::open(&file).unwrap();
+    let parsed = abduce_proof::metamath::ParsedDatabase::new(&database).unwrap();
+    let prover_env = Prover::new(parsed);
+    let theorem = database.find("id").unwrap();
+    let problem = prover_env.problem(theorem, std::sync::Arc::default());
+    let mut prover = abduce_proof::metamath::Prover::new(&prover_env, StateLimits::default());
+    let wff = database.find_symbol("wff").unwrap();
+    let expressions = ["ph", "( ph -> ph )", "( ph -> ( ph -> ph ) )", "( ph -> ( ( ph -> ph ) -> ph ) )"];
+    let expressions = expressions.map(|text| prover.parse_expression(&problem, wff, &text.split(' ').collect::<Vec<_>>()).unwrap());
+    let labels = ["ax-mp", "ax-1", "ax-2", "a1i", "a2i"].map(|label| database.find(label).unwrap()).to_vec();
+    let mdp = MetamathMdp { prover: &mut prover, problem: &problem };
+    let mut process = FiniteTactics { mdp, labels, expressions: expressions.to_vec(), max_steps: 5 };
+    let reward = |done: bool, steps: usize| if done { -(steps as f64) } else { -5.0 };
+    let tree = ProofTree::explore(&mut process, 20_000, reward).unwrap();
+    let proofs: Vec<u32> = tree.states().into_iter().filter(|&state| tree.is_done(state)).collect();
+    assert!(proofs.len() >= 2, "{} proofs among {} states", proofs.len(), tree.len());
+    let table = PolicySpec { trunk: Trunk::Table, backward: Backward::Uniform };
+    for loss in [
+        Loss::TrajectoryBalance {},
+        Loss::VarGrad {},
+        Loss::DetailedBalance { flow: FlowForm::Plain },
+        Loss::SubTrajectoryBalance { lambda: 0.9, flow: FlowForm::Plain },
+        Loss::FlowMatching {},
+    ] {
+        let (l1, log_z, _) = distance(&tree, &table, loss, &TrainConfig { learning_rate: 0.05, ..config(1500, 64) }, 2);
+        // Twice the total variation, which is to be below 0.05.
+        assert!(l1 < 0.1, "{}: L1 {l1} over {} states", loss.name(), tree.len());
+        assert!(log_z < 0.05, "{}: log Z is off by {log_z}", loss.name());
+    }
+    let few = ProofTree::explore(&mut process, 10, reward).unwrap_err();
+    assert_eq!(few.to_string(), "more than 10 states within reach: allow fewer tactics or steps");
+}
+
 #[test]
 fn replay_tables_and_threads() {
     let env = Hypergrid { dimensions: 2, height: 6, ..Hypergrid::default() };

@@ -3,12 +3,14 @@
 mod bits;
 mod hypergrid;
 mod ising;
+mod proof;
 mod set;
 mod tree;
 
 pub use bits::BitSequence;
 pub use hypergrid::Hypergrid;
 pub use ising::Ising;
+pub use proof::{ProofTree, ProofTreeError};
 pub use set::SetAddition;
 pub use tree::PerfectTree;
 
