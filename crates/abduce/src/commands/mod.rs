@@ -1,9 +1,12 @@
 //! The commands of the program, one module each.
 
 pub mod completions;
+pub mod estimate;
+pub mod evidence;
 pub mod explain;
 pub mod log_prob;
 pub mod merge;
+pub mod models;
 pub mod report;
 pub mod run;
 pub mod sample;

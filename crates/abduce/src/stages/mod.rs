@@ -5,9 +5,11 @@
 pub mod calibrate;
 pub mod compare;
 pub mod draw;
+pub mod estimate;
 pub mod export;
 pub mod inputs;
 pub mod nets;
+pub mod refine;
 pub mod run;
 pub mod sample;
 pub mod sequential;

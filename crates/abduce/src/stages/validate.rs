@@ -1,7 +1,7 @@
 //! Validation: is the posterior right on pairs that it has not seen?
 
 use super::calibrate::{self, CONFORMAL};
-use super::draw::{Drawing, Draws, SamplingSummary, Wish, draw};
+use super::draw::{Drawing, Draws, K_HAT, Wish, draw};
 use super::inputs::{Observation, dropped_rows, make_folder, write_array};
 use super::train::prefix;
 use crate::config::{CoveragePlot, DrawsConfig, MetricConfig, SinglePosteriorConfig, ValConfig};
@@ -20,8 +20,8 @@ use abduce_inference::prior::Prior;
 use std::io::Write as _;
 use std::path::Path;
 
-/// Tail shape of importance weights above which an estimate is not to be trusted.
-const K_HAT: f64 = 0.7;
+/// Draws per pair whose density is computed where that takes an integral: a rank among them is known to 1 %, far below what some hundred pairs tell.
+const INTEGRATED_DRAWS: usize = 100;
 /// Draws of the prior that its variance is taken from.
 const PRIOR_DRAWS: usize = 10_000;
 
@@ -173,15 +173,20 @@ fn measure(
     conformal: &Path,
 ) -> Result<(Validation, Vec<Warning>), Error> {
     let (compute, draws) = (&session.compute, config.num_samples);
-    let Draws { samples, convergence } = drawn(session, posterior, &pairs.x, config, test.seed.derive("validate", 0))?;
-    let mut said: Vec<Warning> =
-        SamplingSummary::of(&convergence).and_then(|summary| summary.warning(pairs.x.rows())).into_iter().collect();
-    let mut log_prob_samples = posterior.log_prob(compute, samples.data(), pairs.x.data(), |row| row / draws)?;
+    let Draws { samples, quality } = drawn(session, posterior, &pairs.x, config, test.seed.derive("validate", 0))?;
+    let mut said: Vec<Warning> = quality.warning().into_iter().collect();
+    let scored = if posterior.integrates_densities() { draws.min(INTEGRATED_DRAWS) } else { draws };
+    let d = posterior.dimension();
+    let first: Vec<f32> = samples.data().chunks_exact(draws * d).flat_map(|own| own[..scored * d].iter().copied()).collect();
+    let mut log_prob_samples = posterior.log_prob(compute, &first, pairs.x.data(), |row| row / scored)?;
+    if scored < draws {
+        session.console.note(format_args!("highest-density ranks are among {scored} of the {draws} draws: each density is an integral"));
+    }
     let mut log_prob_theta = posterior.log_prob(compute, pairs.theta.data(), pairs.x.data(), |row| row)?;
     if !posterior.is_normalised() {
         let evidence = posterior.log_evidence(compute, pairs.x.data(), 1, samples.data(), test.seed.derive("evidence", 0))?;
         log_prob_theta.iter_mut().zip(&evidence).for_each(|(log_prob, evidence)| *log_prob -= evidence.log_evidence);
-        let of_samples = log_prob_samples.chunks_exact_mut(draws).zip(&evidence);
+        let of_samples = log_prob_samples.chunks_exact_mut(scored).zip(&evidence);
         of_samples.for_each(|(all, evidence)| all.iter_mut().for_each(|log_prob| *log_prob -= evidence.log_evidence));
         let doubtful = evidence.iter().filter(|evidence| evidence.k_hat > K_HAT).count();
         if doubtful > 0 {
