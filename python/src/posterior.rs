@@ -153,7 +153,7 @@ impl Posterior {
         let drawing = Drawing::choose(&session, &self.inner, method, &params, Wish::Asked).map_err(sampling)?;
         let drawn = work::run(py, &session, None, |_| Ok(draw(&session, &self.inner, &x, trials, draws, &drawing, Seed(seed))))?;
         let drawn = drawn.map_err(sampling)?;
-        let report = serde_json::to_string(&drawn.convergence).map_err(|error| error::NumericsError::new_err(error.to_string()))?;
+        let report = serde_json::to_string(&drawn.quality).map_err(|error| error::NumericsError::new_err(error.to_string()))?;
         let shape = drawn.samples.shape().to_vec();
         Ok((arrays::array(py, &shape, drawn.samples.into_data())?, report))
     }

@@ -4,10 +4,11 @@ use crate::Outcome;
 use crate::cells::{cell, folder, median};
 use abduce_data::{Array, PairSource, Scaling, Seed, Split, npy};
 use abduce_density::{ClassifierSpec, DensitySpec, SplineSpec};
+use abduce_diffusion::NoiseSchedule;
 use abduce_inference::diagnostics::c2st;
 use abduce_inference::posterior::{ChainOptions, Posterior};
 use abduce_inference::sampler::{self, SliceOptions};
-use abduce_inference::sequential::{AtomicLoss, NoRounds, Restart, SequentialTask, Strategy, train_sequential};
+use abduce_inference::sequential::{AtomicLoss, FirstRound, NoRounds, Restart, SequentialTask, Strategy, train_sequential};
 use abduce_inference::simulator::{self, named, simulate_table};
 use abduce_inference::training::{Engine, NetSpec, NetworkSpec, NoCheckpoints, RatioLoss, Silent, Trained, TrainingTask, train_ensemble};
 use abduce_nn::trainer::{Schedule, TrainConfig};
@@ -29,8 +30,14 @@ pub(crate) enum Method {
     Snre,
     /// Not in the paper; compared with its SNPE.
     Tsnpe,
+    /// Not in the paper; compared with its NPE.
+    Fmpe,
+    /// Not in the paper; compared with its NPE.
+    Npse,
 }
 
+/// Average of the weights of vector fields.
+const AVERAGE_DECAY: f32 = 0.995;
 /// Rounds of the sequential methods.
 const ROUNDS: usize = 10;
 const METHODS: [Method; 6] = [Method::Npe, Method::Nle, Method::Nre, Method::Snpe, Method::Snle, Method::Snre];
@@ -48,8 +55,16 @@ impl Method {
         matches!(self, Self::Snpe | Self::Snle | Self::Snre | Self::Tsnpe)
     }
 
+    const fn is_field(self) -> bool {
+        matches!(self, Self::Fmpe | Self::Npse)
+    }
+
     fn published(self, task: &str, n: usize) -> f64 {
-        let own = if self == Self::Tsnpe { Self::Snpe } else { self };
+        let own = match self {
+            Self::Tsnpe => Self::Snpe,
+            Self::Fmpe | Self::Npse => Self::Npe,
+            _ => self,
+        };
         let row = PUBLISHED.iter().find(|(name, _)| *name == task).map(|(_, values)| values);
         let at = match n {
             1000 => 0,
@@ -66,6 +81,10 @@ impl Method {
                 NetworkSpec::Density(DensitySpec::Nsf { transforms: 5, hidden: 50, blocks: 2, spline: SplineSpec::default() })
             }
             Self::Nle | Self::Snle => NetworkSpec::Density(DensitySpec::Maf { transforms: 5, hidden: vec![50, 50] }),
+            Self::Fmpe => {
+                NetworkSpec::Field { schedule: NoiseSchedule::flow_matching(), network: abduce_diffusion::NetworkSpec::default() }
+            }
+            Self::Npse => NetworkSpec::Field { schedule: NoiseSchedule::ve(), network: abduce_diffusion::NetworkSpec::default() },
             Self::Nre | Self::Snre => NetworkSpec::Classifier(ClassifierSpec::Resnet { hidden: 50, blocks: 2 }),
         }
     }
@@ -95,6 +114,9 @@ pub(crate) struct Options {
     /// Networks per ensemble; the first one alone is the single network.
     #[arg(long, default_value_t = 4)]
     ensemble: usize,
+    /// Decay per step of the average of a vector field's weights; 0 for none.
+    #[arg(long, default_value_t = AVERAGE_DECAY)]
+    average: f32,
     /// Threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -148,7 +170,9 @@ pub(crate) fn run(options: &Options) -> Outcome {
                     number += 1;
                     // Cells of plain NPE were named before there were other methods.
                     let prefix = if method == Method::Npe { String::new() } else { format!("{}-", method.name()) };
-                    let name = format!("{prefix}{task}-{n}-{seed}-{}", options.ensemble);
+                    let unusual = method.is_field() && options.average != AVERAGE_DECAY;
+                    let suffix = if unusual { format!("-average{}", options.average) } else { String::new() };
+                    let name = format!("{prefix}{task}-{n}-{seed}-{}{suffix}", options.ensemble);
                     if number % options.part.1 == options.part.0 || folder.join(format!("{name}.json")).exists() {
                         cells.push(cell(&folder, &name, || measure(options, &compute, method, task, n, seed))?);
                     }
@@ -179,13 +203,19 @@ fn part(text: &str) -> Result<(usize, usize), String> {
 }
 
 /// Batches and schedule are our defaults for a benchmark run; none of them was chosen on the reference posteriors.
-fn train_config(n: usize) -> TrainConfig {
-    TrainConfig { batch_size: (n / 50).clamp(50, 512), schedule: Schedule::Plateau { factor: 0.2, drops: 2 }, ..TrainConfig::default() }
+fn train_config(n: usize, average: f32, method: Method) -> TrainConfig {
+    let average_decay = (method.is_field() && average > 0.0).then_some(average);
+    TrainConfig {
+        average_decay,
+        batch_size: (n / 50).clamp(50, 512),
+        schedule: Schedule::Plateau { factor: 0.2, drops: 2 },
+        ..TrainConfig::default()
+    }
 }
 
 /// The rounds before the last one only have to find where to simulate: half the patience, and no lower rates.
-fn train_before(n: usize) -> TrainConfig {
-    TrainConfig { stop_after_epochs: 10, schedule: Schedule::Constant, ..train_config(n) }
+fn train_before(n: usize, average: f32, method: Method) -> TrainConfig {
+    TrainConfig { stop_after_epochs: 10, schedule: Schedule::Constant, ..train_config(n, average, method) }
 }
 
 fn nets(method: Method, count: usize) -> Vec<NetSpec> {
@@ -220,6 +250,7 @@ pub(crate) fn train(effort: &Effort, compute: &Compute, method: Method, task: &s
     let engine = match method {
         Method::Nle => Engine::Nle,
         Method::Nre => Engine::Nre(RatioLoss::DEFAULT),
+        Method::Fmpe | Method::Npse => Engine::Field,
         _ => Engine::Npe,
     };
     let task = TrainingTask {
@@ -274,6 +305,7 @@ pub(crate) fn train_for(
         train_before: effort.train_before,
         validation_fraction: 0.1,
         restart: Restart::Warm,
+        first_round: FirstRound::default(),
         chains: CHAINS,
         x_scaling: Scaling::Independent,
         seed,
@@ -319,8 +351,14 @@ fn measure(options: &Options, compute: &Compute, method: Method, task: &str, n: 
         Ok(c2st(&wide(reference.row(i)), &wide(samples), d, Seed(1), compute.simd, &compute.threads)?.score)
     };
     let mut cell = Cell { task: task.to_owned(), n, seed, ..Cell::default() };
-    let effort =
-        Effort { n, seed, ensemble: options.ensemble, threads: options.threads, train: train_config(n), train_before: train_before(n) };
+    let effort = Effort {
+        n,
+        seed,
+        ensemble: options.ensemble,
+        threads: options.threads,
+        train: train_config(n, options.average, method),
+        train_before: train_before(n, options.average, method),
+    };
     let start = Instant::now();
     if method.is_sequential() {
         for i in 0..observations.rows() {

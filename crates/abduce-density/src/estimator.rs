@@ -259,7 +259,7 @@ fn draw_sequential(compute: &Compute, params: &[f32], frame: &mut Frame, c: &[f3
 }
 
 /// The assembly of each family.
-mod build {
+pub(crate) mod build {
     use super::{
         AUTOREGRESSIVE_ACTIVATION, Activate, Autoregressive, COUPLING_ACTIVATION, Coupling, CouplingNet, DensitySpec, Direction,
         Elementwise, GaussianMixture, GraphBuilder, LuLinear, MaskedMlp, MixtureShape, NormalBase, OdeFlow, OdeShape, ResidualShape, Seen,
@@ -408,7 +408,7 @@ mod build {
     }
 
     /// A flow in either direction: the output and each step's log-determinant.
-    pub(super) fn flow(
+    pub(crate) fn flow(
         g: &mut GraphBuilder<'_>,
         spec: &DensitySpec,
         input: Value,

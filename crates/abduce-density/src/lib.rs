@@ -28,8 +28,10 @@ pub mod mixture;
 mod scorer;
 pub mod spec;
 pub mod transform;
+mod variational;
 
 pub use classifier::{Classifier, ClassifierArchitecture, ClassifierSpec};
 pub use estimator::{Architecture, Estimator};
 pub use scorer::{By, Indexed};
 pub use spec::{DensitySpec, Space, SpecError, SplineSpec};
+pub use variational::{VariationalFlow, VariationalWork};

@@ -185,6 +185,12 @@ pub enum SpecError {
         /// Largest allowed value.
         high: usize,
     },
+    /// A family that can't be drawn from and scored by one exact bijection of ℝᴰ.
+    #[error("{family} is no flow over the real line with an exact inverse")]
+    NoFlow {
+        /// The density family.
+        family: &'static str,
+    },
     /// The interval of the splines or polynomials is empty or not finite.
     #[error("{family}: the tail bound must be a positive number")]
     Bound {

@@ -2,6 +2,7 @@
 
 pub mod abc;
 pub mod diagnostics;
+pub mod estimate;
 pub mod posterior;
 pub mod prior;
 pub mod sampler;

@@ -50,6 +50,10 @@ pub struct TrainConfig {
     pub max_epochs: Option<usize>,
     /// The optimiser.
     pub adam: AdamConfig,
+    /// Exponential average of the weights over the steps, with this decay per step: what is validated and kept is then the average, which leaves the
+    /// noise of single steps behind. The decay grows to its value as (1 + s)/(10 + s) over the first steps s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_decay: Option<f32>,
 }
 
 impl Default for TrainConfig {
@@ -61,6 +65,7 @@ impl Default for TrainConfig {
             stop_after_epochs: 20,
             max_epochs: None,
             adam: AdamConfig::default(),
+            average_decay: None,
         }
     }
 }
@@ -128,6 +133,8 @@ pub struct TrainState {
     pub params: Vec<f32>,
     /// Weights of the best epoch so far.
     pub best: Vec<f32>,
+    /// Average of the weights over the steps; empty where none is kept.
+    pub average: Vec<f32>,
     /// First and second moments of Adam.
     pub moments: (Vec<f32>, Vec<f32>),
     /// The rest.
@@ -181,7 +188,7 @@ impl TrainState {
     pub fn new(layout: &Layout, seed: Seed) -> Self {
         let params = layout.initialise(seed);
         let zeros = vec![0.0; params.len()];
-        Self { best: params.clone(), params, moments: (zeros.clone(), zeros), progress: Progress::default() }
+        Self { best: params.clone(), params, average: Vec::new(), moments: (zeros.clone(), zeros), progress: Progress::default() }
     }
 }
 
@@ -234,6 +241,9 @@ pub fn train_on<S: RowSource>(
     let mut scorer = Scorer::new(graph, compute, objective);
     let mut rows = Rows::default();
     let (mut outputs, mut gradient) = (Vec::new(), Vec::new());
+    if config.average_decay.is_some() && state.average.is_empty() {
+        state.average.clone_from(&state.params);
+    }
     let ending = loop {
         let epoch = state.progress.history.len();
         let Some(rate) = learning_rate(config, &state.progress) else { break Ending::Finished };
@@ -265,6 +275,11 @@ pub fn train_on<S: RowSource>(
             };
             if norm.is_finite() && loss.is_finite() {
                 adam.step(compute.simd, &compute.threads, rate, &mut state.params, step.gradient(), norm);
+                if let Some(decay) = config.average_decay {
+                    let steps = adam.state().2 as f32;
+                    let fresh = 1.0 - decay.min((1.0 + steps) / (10.0 + steps));
+                    state.average.iter_mut().zip(&state.params).for_each(|(a, p)| *a += fresh * (p - *a));
+                }
                 total -= loss * n as f64;
                 weight += n as f64;
             } else {
@@ -279,7 +294,8 @@ pub fn train_on<S: RowSource>(
             return Err(TrainError::Diverged { epoch: epoch + 1, what: "no gradient was finite" });
         }
         validation.start(0);
-        let score = scorer.mean(&state.params, validation, &mut rows)?;
+        let judged = if config.average_decay.is_some() { &state.average } else { &state.params };
+        let score = scorer.mean(judged, validation, &mut rows)?;
         if score.is_nan() {
             return Err(TrainError::Diverged { epoch: epoch + 1, what: "the validation score is not a number" });
         }
@@ -287,7 +303,7 @@ pub fn train_on<S: RowSource>(
         if state.progress.best_validation().is_none_or(|best| score > best) {
             state.progress.best_epoch = Some(epoch);
             state.progress.stalled = 0;
-            state.best.copy_from_slice(&state.params);
+            state.best.copy_from_slice(judged);
         } else {
             state.progress.stalled += 1;
         }
@@ -298,6 +314,9 @@ pub fn train_on<S: RowSource>(
             state.progress.drops += 1;
             state.progress.stalled = 0;
             state.params.copy_from_slice(&state.best);
+            if config.average_decay.is_some() {
+                state.average.copy_from_slice(&state.best);
+            }
         }
         save_optimiser(&adam, state);
         if observe(state).is_break() && learning_rate(config, &state.progress).is_some() {
@@ -472,6 +491,10 @@ mod tests {
     }
 
     fn run(threads: usize, interrupt: Option<usize>) -> TrainState {
+        run_with(threads, interrupt, None)
+    }
+
+    fn run_with(threads: usize, interrupt: Option<usize>, average_decay: Option<f32>) -> TrainState {
         let (layout, graph) = model();
         let compute = Compute::with_threads(threads);
         let config = TrainConfig {
@@ -479,6 +502,7 @@ mod tests {
             stop_after_epochs: 5,
             max_epochs: Some(60),
             schedule: Schedule::Plateau { factor: 0.1, drops: 1 },
+            average_decay,
             ..TrainConfig::default()
         };
         let mut state = TrainState::new(&layout, Seed(4));
@@ -502,6 +526,17 @@ mod tests {
         let history = &state.progress.history;
         let best = history.iter().map(|e| e.validation).fold(f64::NEG_INFINITY, f64::max);
         assert_eq!(state.progress.best_validation(), Some(best));
+    }
+
+    /// The average is what is kept, it goes through interruptions, and at a large rate it is nearer to the line than the weights that jump about it.
+    #[test]
+    fn averages_are_validated_and_kept() {
+        let state = run_with(1, None, Some(0.9));
+        assert!((state.best[0] - 2.0).abs() < 1e-3 && (state.best[1] + 1.0).abs() < 1e-3, "{:?}", state.best);
+        assert_ne!(state.average, state.params);
+        let resumed = run_with(2, Some(7), Some(0.9));
+        assert_eq!((resumed.best, resumed.average, resumed.progress), (state.best, state.average, state.progress));
+        assert!(run(1, None).average.is_empty());
     }
 
     #[test]

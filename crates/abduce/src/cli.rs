@@ -1,8 +1,8 @@
 //! The command line: what can be asked for, and how the answer becomes an exit status.
 
 use crate::commands::{
-    ComputeArgs, completions, explain, gflownet, log_prob, merge, prove, report, run, sample, schema, search, simulate, status, submit,
-    train, validate, worker,
+    ComputeArgs, completions, estimate, evidence, explain, gflownet, log_prob, merge, models, prove, report, run, sample, schema, search,
+    simulate, status, submit, train, validate, worker,
 };
 use crate::error::{Error, ReportStyle, render};
 use crate::exec::environment::Environment;
@@ -35,6 +35,9 @@ enum Command {
     Train(train::TrainArgs),
     Sample(sample::SampleArgs),
     LogProb(log_prob::LogProbArgs),
+    Evidence(evidence::EvidenceArgs),
+    Estimate(estimate::EstimateArgs),
+    Models(models::ModelsArgs),
     Validate(validate::ValidateArgs),
     Report(report::ReportArgs),
     Search(search::SearchArgs),
@@ -93,6 +96,9 @@ fn execute(command: &Command) -> Result<Ending, Error> {
         Command::Train(args) => train::run(&session(args.compute)?, args),
         Command::Sample(args) => sample::run(&session(args.compute)?, args),
         Command::LogProb(args) => log_prob::run(&session(args.compute)?, args),
+        Command::Evidence(args) => evidence::run(&session(args.compute)?, args),
+        Command::Estimate(args) => estimate::run(&session(args.compute)?, args),
+        Command::Models(args) => models::run(&session(args.compute)?, args),
         Command::Validate(args) => validate::run(&session(args.compute)?, args),
         Command::Report(args) => report::run(&session(ComputeArgs::default())?, args),
         Command::Search(args) => search::run(&session(args.compute)?, args),

@@ -2,7 +2,8 @@
 
 use abduce_data::{DataError, ModelProblem, NpyProblem};
 use abduce_inference::diagnostics::DiagnosticsError;
-use abduce_inference::posterior::{ChainError, PosteriorError};
+use abduce_inference::estimate::EstimateError;
+use abduce_inference::posterior::{ChainError, PosteriorError, VariationalError};
 use abduce_inference::simulator::SimulationError;
 use abduce_inference::simulator::store::StoreError;
 use abduce_inference::study::StudyError;
@@ -284,6 +285,31 @@ impl From<ChainError> for Error {
         match error {
             ChainError::Posterior(error) => error.into(),
             other => Self::failed(other.to_string(), "look at the report of the training, and try another method or more chains"),
+        }
+    }
+}
+
+impl From<EstimateError> for Error {
+    fn from(error: EstimateError) -> Self {
+        let help = match error {
+            EstimateError::Data(error) => return error.into(),
+            EstimateError::Levels(_) => "for example --levels 0.05,0.5,0.95",
+            EstimateError::Width { .. } | EstimateError::NotFinite { .. } => {
+                "data must have the shape of the simulations, without missing values"
+            }
+            EstimateError::Prior(_) => "give one positive number per model, or leave --prior away",
+            EstimateError::File { .. } => "expected what `abduce estimate` or `abduce models` wrote",
+            _ => return Self::with_hint(&error, None),
+        };
+        Self::with_hint(&error, Some(help))
+    }
+}
+
+impl From<VariationalError> for Error {
+    fn from(error: VariationalError) -> Self {
+        match error {
+            VariationalError::Chain(error) => error.into(),
+            other => Self::failed(other.to_string(), "change the option, or take another family (--dist) or method"),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::present;
 use crate::present::comparison::Comparison;
 use crate::present::run::{COMPARISON, METRICS, NOVELTIES, OBSERVATIONS, SAMPLES, SAMPLING, TRUTH, VALIDATION};
 use crate::session::{Session, warning};
-use crate::stages::draw::{Drawing, SamplingSummary, Wish, draw};
+use crate::stages::draw::{Drawing, Wish, draw};
 use crate::stages::inputs::{self, Observation, PairFiles};
 use crate::stages::run::{self as bookkeeping, Existing, Stage, fingerprint, stage};
 use crate::stages::sequential::{SequentialInputs, train_stage};
@@ -205,9 +205,8 @@ impl<'a> Pipeline<'a> {
             let novelties: Vec<Novelty> = posterior.novelties(x.data())?;
             let drawing = Drawing::choose(self.session, posterior, config.sample_method, &config.sample_params, Wish::Written)?;
             let drawn = draw(self.session, posterior, &x, config.trials, config.n, &drawing, seed)?;
-            let summary = SamplingSummary::of(&drawn.convergence);
-            let warnings: Vec<Warning> = summary.and_then(|summary| summary.warning(drawn.samples.rows())).into_iter().collect();
-            self.run.write_json(SAMPLING, &drawn.convergence)?;
+            let warnings: Vec<Warning> = drawn.quality.warning().into_iter().collect();
+            self.run.write_json(SAMPLING, &drawn.quality)?;
             npy::write(&x_path, &x)?;
             npy::write(&samples_path, &drawn.samples)?;
             if let Some(truth) = &truth {

@@ -37,12 +37,126 @@ fn likelihoods_and_ratios_are_drawn_by_chains() {
         assert_eq!(place.array("m.npy").shape(), [2, 50, 1]);
         place.ok(&["sample", engine, "--x", "two.npy", "-n", "50", "--trials", "2", "-o", "both.npy"]);
         assert_eq!(place.array("both.npy").shape(), [1, 50, 2]);
-        place.fails(1, &["sample", engine, "--x", "two.npy", "--method", "direct", "-o", "s.npy"], &["use slice, emcee, hmc or nuts"]);
+        place.fails(1, &["sample", engine, "--x", "two.npy", "--method", "direct", "-o", "s.npy"], &["use slice, emcee, hmc, nuts or vi"]);
         let ended = place.run(&["log-prob", engine, "--theta", "two.npy", "--x", "two.npy", "-o", "lp.npy"]);
         assert!(ended.status == 0 && ended.stderr.contains("normalised: false"), "{}", ended.stderr);
         place.ok(&["validate", engine, "--data", "data.yaml", "-o", "v", "--set", "n_data=20"]);
         assert_eq!(json(&place.read("v/metrics.json"))["n_pairs"], 20);
     }
+}
+
+/// Fitted distributions, importance weights and evidences, through the command line and LtU-ILI's val file.
+#[test]
+fn fits_weights_and_evidences() {
+    let place = Workplace::simulated();
+    place.save("two.npy", &[2, 2], |i| 0.1 * i as f32);
+    for (engine, net) in [("NLE", "maf"), ("NPE", "nsf")] {
+        let infer = format!(
+            "{PRIOR}model: {{engine: {engine}, nets: [{{model: {net}, hidden_features: 16}}]}}\ntrain_args: {{max_num_epochs: 5}}\n"
+        );
+        place.write("engine.yaml", &infer);
+        place.ok(&["train", "engine.yaml", "--data", "data.yaml", "-o", engine]);
+    }
+    let vi = [
+        "sample",
+        "NLE",
+        "--x",
+        "two.npy",
+        "-n",
+        "200",
+        "--method",
+        "vi",
+        "--max-num-iters",
+        "20",
+        "-o",
+        "s.npy",
+        "--convergence",
+        "c.json",
+    ];
+    let ended = place.run(&vi);
+    assert!(ended.status == 0 && ended.stderr.contains("Pareto k at most"), "{}", ended.stderr);
+    let draws = place.array("s.npy");
+    assert_eq!(draws.shape(), [2, 200, 2]);
+    assert!(draws.data().iter().all(|value| value.abs() < 1.0), "a draw lies outside the prior");
+    let report = json(&place.read("c.json"));
+    assert!(report[1]["k_hat"].is_number() && report[1]["elbo"].is_number() && report[1]["steps"] == 20, "{report}");
+    place.ok(&[&vi[..], &["--threads", "1"]].concat());
+    assert_eq!(place.array("s.npy").data(), draws.data(), "the same draws for any number of threads");
+    place.ok(&[
+        "sample",
+        "NPE",
+        "--x",
+        "two.npy",
+        "-n",
+        "50",
+        "--method",
+        "vi",
+        "--dist",
+        "gaussian_diag",
+        "--divergence",
+        "forward",
+        "-o",
+        "g.npy",
+    ]);
+    place.write(
+        "val.yaml",
+        "metrics:\n  draws: {module: ili.validation.metrics, class: PosteriorSamples, args: {num_samples: 30, sample_method: vi,\n    \
+         sample_params: {dist: gaussian, n_particles: 32, max_num_iters: 20, vi_method: rKL}}}\n",
+    );
+    place.ok(&["validate", "NLE", "--metrics", "val.yaml", "--data", "data.yaml", "-o", "v", "--set", "n_data=20"]);
+    assert_eq!(place.array("v/posterior_samples.npy").shape(), [30, 20, 2]);
+
+    let importance = ["sample", "NPE", "--x", "two.npy", "-n", "100", "--method", "importance", "-o", "w.npy"];
+    let ended = place.run(&[&importance[..], &["--likelihood", "two_moons", "--weighted", "w.npz", "--convergence", "c.json"]].concat());
+    assert!(ended.status == 0 && ended.stderr.contains("effective draws of 1000"), "{}", ended.stderr);
+    assert!(json(&place.read("c.json"))[0]["log_evidence"].is_number());
+    assert_eq!(place.array("w.npy").shape(), [2, 100, 2]);
+    place.ok(&["sample", "NLE", "--x", "two.npy", "-n", "100", "--method", "importance", "--proposal", "NPE", "-o", "w.npy"]);
+    place.fails(2, &importance, &["needs a likelihood to weigh by"]);
+    place.fails(2, &[&importance[..], &["--likelihood", "sz_cluster"]].concat(), &["no likelihood is known", "two_moons, slcp"]);
+    place.fails(1, &[&importance[..], &["--likelihood", "slcp"]].concat(), &["the task slcp has 5 parameters"]);
+    place.fails(1, &[&importance[..], &["--proposal", "NLE"]].concat(), &["exchange the two"]);
+    place.fails(2, &["sample", "NPE", "--x", "two.npy", "--proposals", "100", "-o", "w.npy"], &["belong to `--method importance`"]);
+
+    let ended = place.run(&["evidence", "NLE", "--x", "two.npy", "-n", "400"]);
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    let found = json(ended.stdout.as_bytes());
+    for key in ["importance", "harmonic"] {
+        assert!(found[1][key]["log_evidence"].is_number(), "{found}");
+    }
+    place.fails(1, &["evidence", "NPE", "--x", "two.npy"], &["abduce models"]);
+}
+
+/// Estimates and comparisons are trained, written, and asked again from their files.
+#[test]
+fn estimates_and_models() {
+    let place = Workplace::simulated();
+    place.save("two.npy", &[2, 2], |i| 0.1 * i as f32);
+    place.save("other.npy", &[200, 2], |i| (i % 7) as f32);
+    let quick = ["--max-epochs", "3", "--hidden", "8"];
+    for (quantity, numbers) in [("moments", 2), ("median", 1), ("quantiles", 5)] {
+        let train = ["estimate", "e.safetensors", "--data", "data.yaml", "--quantity", quantity, "--x", "two.npy", "-o", "a.npy"];
+        let ended = place.run(&[&train[..], &quick[..]].concat());
+        assert_eq!(ended.status, 0, "{}", ended.stderr);
+        assert_eq!(json(ended.stdout.as_bytes())["kind"], quantity);
+        place.ok(&["estimate", "e.safetensors", "--x", "two.npy", "-o", "b.npy"]);
+        assert_eq!(place.read("a.npy"), place.read("b.npy"));
+        assert!(String::from_utf8_lossy(&place.read("a.npy")[..128]).contains(&format!("(2, 2, {numbers})")));
+    }
+    let levels = ["estimate", "e.safetensors", "--data", "data.yaml", "--quantity", "quantiles", "--levels", "0.5,0.1"];
+    place.fails(1, &levels, &["must increase"]);
+    let models = ["models", "m.safetensors", "--data", "moons=sims/x.npy", "other=other.npy", "--x", "two.npy"];
+    let ended = place.run(&[&models[..], &quick[..]].concat());
+    assert!(ended.status == 0 && ended.stdout.contains("calibration_error"), "{}", ended.stderr);
+    let ended = place.run(&["models", "m.safetensors", "--x", "two.npy", "--prior", "3,1"]);
+    let found = json(ended.stdout.as_bytes());
+    assert_eq!(found["models"][1], "other");
+    let sum: f64 = found["observations"][0]["probability"].as_array().unwrap().iter().filter_map(Value::as_f64).sum();
+    assert!((sum - 1.0).abs() < 1e-9, "{found}");
+    place.fails(1, &["models", "m.safetensors", "--x", "two.npy", "--prior", "1"], &["one per model"]);
+    place.fails(2, &["models", "n.safetensors", "--data", "x.npy"], &["NAME=X.npy"]);
+    place.fails(1, &["models", "n.safetensors", "--data", "only=sims/x.npy"], &["at least two"]);
+    place.fails(1, &["estimate", "m.safetensors", "--x", "two.npy", "-o", "b.npy"], &["it compares models"]);
 }
 
 /// Rounds through LtU-ILI's SBISimulator files and through a pipeline; a finished run resumes to the same bytes, and simulations are saved.

@@ -13,7 +13,7 @@ pub struct ValidationInputs<'a> {
     pub samples: &'a [f64],
     /// Exact log q(θ_i | x_i) (n), in nats; -∞ where the posterior gives the truth no density.
     pub log_prob_theta: &'a [f64],
-    /// log q of the draws (n, S), for the highest-density coverage.
+    /// log q of the first S' ≤ S draws of each pair (n, S'), for the highest-density coverage; fewer than all where they are costly.
     pub log_prob_samples: Option<&'a [f64]>,
     /// log p(θ_i) of the prior (n).
     pub prior_log_prob: &'a [f64],
@@ -66,7 +66,10 @@ impl<'a> Pairs<'a> {
         expect_length("log_prob_theta (n)", inputs.log_prob_theta.len(), total)?;
         expect_length("prior_log_prob (n)", inputs.prior_log_prob.len(), total)?;
         if let Some(log_prob) = inputs.log_prob_samples {
-            expect_length("log_prob_samples (n, S)", log_prob.len(), total * draws)?;
+            let scored = rows("log_prob_samples (n, S')", log_prob.len(), total)?;
+            if scored > draws {
+                expect_length("log_prob_samples (n, S')", log_prob.len(), total * draws)?;
+            }
         }
         if let Some(x) = inputs.x {
             rows("x (n, F)", x.len(), total)?;
@@ -75,7 +78,7 @@ impl<'a> Pairs<'a> {
         let mut kept = Vec::with_capacity(total);
         let mut first = None;
         for pair in 0..total {
-            match defect(&inputs, pair, d, draws) {
+            match defect(&inputs, pair, d, (total, draws)) {
                 None => kept.push(pair),
                 Some(array) => first = first.or(Some((pair, array))),
             }
@@ -150,9 +153,15 @@ impl<'a> Pairs<'a> {
         self.inputs.log_prob_theta[self.kept[i]]
     }
 
-    /// log q of the draws of usable pair `i` (S).
+    /// log q of the first draws of usable pair `i` (S').
     pub fn log_prob_samples(&self, i: usize) -> Option<&'a [f64]> {
-        self.inputs.log_prob_samples.map(|all| &all[self.kept[i] * self.draws..][..self.draws])
+        let scored = self.scored()?;
+        self.inputs.log_prob_samples.map(|all| &all[self.kept[i] * scored..][..scored])
+    }
+
+    /// Draws per pair whose log q is known, S'.
+    pub fn scored(&self) -> Option<usize> {
+        self.inputs.log_prob_samples.map(|all| all.len() / self.total)
     }
 
     /// The prior's log density at the true parameters of usable pair `i`.
@@ -199,7 +208,7 @@ impl<'a> Pairs<'a> {
 }
 
 /// The array in which a pair is unusable.
-fn defect(inputs: &ValidationInputs<'_>, pair: usize, d: usize, draws: usize) -> Option<&'static str> {
+fn defect(inputs: &ValidationInputs<'_>, pair: usize, d: usize, (total, draws): (usize, usize)) -> Option<&'static str> {
     let finite = |values: &[f64]| values.iter().all(|v| v.is_finite());
     if !finite(&inputs.theta[pair * d..][..d]) {
         Some("theta")
@@ -209,7 +218,10 @@ fn defect(inputs: &ValidationInputs<'_>, pair: usize, d: usize, draws: usize) ->
         Some("log_prob_theta")
     } else if !inputs.prior_log_prob[pair].is_finite() {
         Some("prior_log_prob")
-    } else if inputs.log_prob_samples.is_some_and(|all| all[pair * draws..][..draws].iter().any(|v| v.is_nan())) {
+    } else if inputs
+        .log_prob_samples
+        .is_some_and(|all| all.chunks_exact(all.len() / total).nth(pair).is_some_and(|own| own.iter().any(|v| v.is_nan())))
+    {
         Some("log_prob_samples")
     } else {
         None

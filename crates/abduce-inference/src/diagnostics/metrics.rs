@@ -94,6 +94,9 @@ pub struct HpdMetrics {
     pub mean_abs_error: f64,
     /// Kolmogorov-Smirnov p-value of the credibility levels against U(0, 1).
     pub ks_p: f64,
+    /// Draws per pair that it ranks the truth among, where these are fewer than `n_draws`: densities of vector fields are costly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_draws: Option<usize>,
 }
 
 /// Held-out log-probability, nats per pair, exact and normalised over the prior's support.

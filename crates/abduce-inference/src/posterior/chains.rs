@@ -81,9 +81,9 @@ impl Target for PosteriorTarget<'_> {
 }
 
 /// The prior on the scale of z, from which starts are chosen.
-struct PriorProposal<'a> {
-    posterior: &'a Posterior,
-    first: usize,
+pub(super) struct PriorProposal<'a> {
+    pub(super) posterior: &'a Posterior,
+    pub(super) first: usize,
 }
 
 impl Proposal for PriorProposal<'_> {

@@ -1,8 +1,8 @@
 //! ln ∫ L(x_o | θ) p(θ) dθ from draws of the posterior: what normalises a posterior that is known up to a constant.
 
-use super::{ChainError, Kind, Posterior};
+use super::{ChainError, Kind, Posterior, VariationalError};
 use crate::prior::cholesky::Cholesky;
-use crate::sampler::{Proposal, importance};
+use crate::sampler::{HarmonicEvidence, HarmonicOptions, Proposal, harmonic_evidence, importance};
 use abduce_data::Seed;
 use abduce_nn::Compute;
 use serde::{Deserialize, Serialize};
@@ -50,15 +50,62 @@ impl Posterior {
         let fits: Vec<StudentT> = z.chunks_exact((z.len() / observations / d).max(1) * d).map(|own| StudentT::fit(own, d)).collect();
         let target = self.target(compute, x, trials)?;
         let weighted = importance(&target, &Fits { fits, d }, DRAWS, seed)?;
-        // The target leaves the constant of the standardisation out of p(z), and that of x out of the likelihood.
-        let of_x = if self.kind() == Kind::Nle { trials as f64 * self.x_scale.log_abs_det() } else { 0.0 };
-        let constant = of_x - self.theta_scale.log_abs_det();
+        let constant = self.target_constant(trials);
         let evidence = |report: &crate::sampler::WeightReport| Evidence {
             log_evidence: report.log_evidence + constant,
             error: report.log_evidence_error,
             k_hat: report.k_hat,
         };
         Ok(weighted.report.iter().map(evidence).collect())
+    }
+}
+
+impl Posterior {
+    /// The evidence of each observation by the learnt harmonic mean of its draws `theta` (observations, draws, d): see
+    /// [`harmonic_evidence`]. It needs no proposal that covers the posterior, but draws that do.
+    ///
+    /// # Errors
+    /// Observations that don't fit, a normalised posterior, too few draws, or draws where the density is zero.
+    pub fn harmonic_evidence(
+        &self,
+        compute: &Compute,
+        x: &[f32],
+        trials: usize,
+        theta: &[f32],
+        options: &HarmonicOptions,
+        seed: Seed,
+    ) -> Result<Vec<HarmonicEvidence>, VariationalError> {
+        let target = self.target(compute, x, trials).map_err(ChainError::from)?;
+        let (observations, d) = (target.count(), self.dimension());
+        let (z, _) = self.unconstrained(compute, theta).map_err(ChainError::from)?;
+        let draws = z.len() / d / observations;
+        let z: Vec<f64> = z.into_iter().map(f64::from).collect();
+        let of: Vec<usize> = (0..z.len() / d).map(|r| r / draws).collect();
+        let mut log_density = vec![0.0; of.len()];
+        target.evaluate(&z, &of, &mut log_density, None);
+        let constant = self.target_constant(trials);
+        let mut jobs: Vec<_> = (0..observations).map(|i| (i, None)).collect();
+        compute.threads.for_each(&mut jobs, |_, (i, found)| {
+            let (own, values) = (&z[*i * draws * d..(*i + 1) * draws * d], &log_density[*i * draws..(*i + 1) * draws]);
+            *found = Some(harmonic_evidence(own, values, options, compute.simd, seed.derive("harmonic", *i as u64)));
+        });
+        let mut all = Vec::with_capacity(observations);
+        for (_, found) in jobs {
+            // Every job has been visited.
+            let Some(found) = found else { continue };
+            let found = found?;
+            all.push(HarmonicEvidence { log_evidence: found.log_evidence + constant, ..found });
+        }
+        Ok(all)
+    }
+
+    /// What [`Posterior::target`] leaves out, in nats: the constant of the standardisation in p(z), and that of x in the likelihood of `trials` data.
+    pub(super) fn target_constant(&self, trials: usize) -> f64 {
+        match self.kind() {
+            Kind::Npe => 0.0,
+            Kind::Nle => trials as f64 * self.x_scale.log_abs_det() - self.theta_scale.log_abs_det(),
+            Kind::Nre => -self.theta_scale.log_abs_det(),
+        }
     }
 }
 

@@ -12,7 +12,9 @@ mod file;
 mod map;
 mod network;
 mod novelty;
+mod refine;
 mod target;
+mod variational;
 mod whitened;
 
 pub use chains::{ChainDraws, ChainError, ChainOptions};
@@ -20,7 +22,9 @@ pub use evidence::Evidence;
 pub use map::MapEstimate;
 pub use network::{Kind, Network, NetworkArchitecture, NetworkError};
 pub use novelty::{FeatureRange, Novelty};
+pub use refine::{LogLikelihood, Refined, Refinement};
 pub use target::PosteriorTarget;
+pub use variational::{FitReport, VariationalDraws, VariationalError, VariationalFamily, VariationalOptions};
 
 use crate::prior::{Prior, UnconstrainedTransform};
 use abduce_data::{ParameterInfo, Seed, Standardiser};
@@ -144,6 +148,11 @@ impl Posterior {
     /// Whether [`Posterior::log_prob`] integrates to one over the prior's support.
     pub fn is_normalised(&self) -> bool {
         self.kind() == Kind::Npe
+    }
+
+    /// Whether a density is the solution of a differential equation, some hundred times as costly as that of a flow of layers.
+    pub fn integrates_densities(&self) -> bool {
+        self.members.iter().any(|member| matches!(member.network, Network::Field(_)))
     }
 
     /// Dimension of θ.

@@ -2,9 +2,10 @@
 
 use super::error::SamplerError;
 use super::proposal::Proposal;
+use super::target::Target;
 use crate::prior::cholesky::Cholesky;
 use crate::prior::special::HALF_LN_TAU;
-use abduce_data::Seed;
+use abduce_data::{Rng, Seed};
 
 /// N(m_t, L_t L_tᵀ) for each target t.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +15,16 @@ pub struct Gaussians {
     mean: Vec<f64>,
     /// Lower triangular with positive diagonal, (targets, d, d).
     factor: Vec<f64>,
+}
+
+/// Which covariances a fit may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Covariance {
+    /// Any.
+    #[default]
+    Full,
+    /// Independent coordinates.
+    Diagonal,
 }
 
 impl Gaussians {
@@ -67,6 +78,42 @@ impl Gaussians {
             log_density -= 0.5 * noise[i] * noise[i] + HALF_LN_TAU + libm::log(row[i]);
         }
         log_density
+    }
+
+    /// Draws a point whose noise has the law of [`log_student`], leaves the noise in `noise`, and returns the log-density.
+    pub(super) fn place_heavy_tailed(&self, t: usize, rng: &mut Rng, noise: &mut [f64], point: &mut [f64]) -> f64 {
+        let stretch = (FREEDOM / rng.chi2(FREEDOM)).sqrt();
+        noise.iter_mut().for_each(|e| *e = stretch * rng.normal());
+        let square = noise.iter().map(|e| e * e).sum::<f64>();
+        // `place` adds the normal law of the noise; take it out again.
+        let log_det = self.place(t, noise, point) + 0.5 * square + self.dimension as f64 * HALF_LN_TAU;
+        log_det + log_student(square, self.dimension)
+    }
+
+    /// Drops the correlations and keeps the variances.
+    pub(super) fn make_diagonal(&mut self) {
+        let d = self.dimension;
+        for row in 0..self.mean.len() {
+            let own = &mut self.factor[row * d..(row + 1) * d];
+            let variance = own.iter().map(|l| l * l).sum::<f64>();
+            own.fill(0.0);
+            own[row % d] = variance.sqrt();
+        }
+    }
+
+    /// ln det L.
+    pub(super) fn log_det(&self, t: usize) -> f64 {
+        let (d, factor) = (self.dimension, self.factor_of(t));
+        (0..d).map(|i| libm::log(factor[i * d + i])).sum()
+    }
+
+    /// Overwrites the point with the noise y of m + L y.
+    pub(super) fn take_back(&self, t: usize, point: &mut [f64]) {
+        let (d, factor) = (self.dimension, self.factor_of(t));
+        for i in 0..d {
+            let known: f64 = (0..i).map(|j| factor[i * d + j] * point[j]).sum();
+            point[i] = (point[i] - self.mean[t * d + i] - known) / factor[i * d + i];
+        }
     }
 
     /// Lᵀ g.
@@ -135,26 +182,30 @@ impl Proposal for Gaussians {
 /// Degrees of freedom of [`HeavyTailed`].
 const FREEDOM: f64 = 5.0;
 
+/// Log-density of a point of this squared length under the standard multivariate Student's t of five degrees of freedom.
+pub(super) fn log_student(square: f64, d: usize) -> f64 {
+    let size = d as f64;
+    let half = 0.5 * (FREEDOM + size);
+    let constant = libm::lgamma(half) - libm::lgamma(0.5 * FREEDOM) - 0.5 * size * libm::log(FREEDOM * std::f64::consts::PI);
+    constant - half * libm::log1p(square / FREEDOM)
+}
+
 /// The same locations and factors with tails of Student's t of five degrees of freedom: covers targets whose tails a Gaussian would miss.
-pub(super) struct HeavyTailed<'a>(pub(super) &'a Gaussians);
+pub(super) struct HeavyTailed<'a> {
+    pub(super) gaussians: &'a Gaussians,
+    /// Whose numbers the random streams have.
+    pub(super) target: &'a dyn Target,
+}
 
 impl Proposal for HeavyTailed<'_> {
     fn draw(&self, targets: &[usize], draws: usize, seed: Seed, points: &mut [f64], log_density: &mut [f64]) {
-        let d = self.0.dimension;
-        let size = d as f64;
-        let half = 0.5 * (FREEDOM + size);
-        let constant = libm::lgamma(half) - libm::lgamma(0.5 * FREEDOM) - 0.5 * size * libm::log(FREEDOM * std::f64::consts::PI);
+        let d = self.gaussians.dimension;
         let mut noise = vec![0.0; d];
         let blocks = points.chunks_exact_mut(draws * d).zip(log_density.chunks_exact_mut(draws));
         for (&t, (points, log_density)) in targets.iter().zip(blocks) {
-            let mut rng = seed.stream("sampler.heavy_tailed", t as u64);
+            let mut rng = seed.stream("sampler.heavy_tailed", self.target.stream(t));
             for (point, log_density) in points.chunks_exact_mut(d).zip(log_density) {
-                let stretch = (FREEDOM / rng.chi2(FREEDOM)).sqrt();
-                noise.iter_mut().for_each(|e| *e = stretch * rng.normal());
-                let square = noise.iter().map(|e| e * e).sum::<f64>();
-                // `place` adds the normal law of the noise; take it out again.
-                let log_det = self.0.place(t, &noise, point) + 0.5 * square + size * HALF_LN_TAU;
-                *log_density = log_det + constant - half * libm::log1p(square / FREEDOM);
+                *log_density = self.gaussians.place_heavy_tailed(t, &mut rng, &mut noise, point);
             }
         }
     }

@@ -7,7 +7,7 @@ use super::target::{Counted, Target};
 use abduce_data::Seed;
 
 /// What the weights of one target are worth.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct WeightReport {
     /// k̂ of [`super::pareto_smooth`]: below 0.7, estimates from the weights are reliable.
     pub k_hat: f64,
@@ -52,33 +52,39 @@ pub fn importance(target: &dyn Target, proposal: &dyn Proposal, draws: usize, se
     let mut candidates = Candidates::new(target, draws);
     candidates.fill(&mut density, proposal, &all, seed);
     let log_weights: Vec<f64> = all.iter().flat_map(|&t| candidates.weighted(t).map(|(_, w)| w)).collect();
-    let mut weights = log_weights.clone();
+    let mut weights = vec![0.0; log_weights.len()];
     let mut report = Vec::with_capacity(targets);
     for (t, (weights, raw)) in weights.chunks_exact_mut(draws).zip(log_weights.chunks_exact(draws)).enumerate() {
-        let largest = raw.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if largest == f64::NEG_INFINITY {
-            return Err(SamplerError::NoWeight { target: t, draws });
-        }
-        let n = draws as f64;
-        let scaled = || raw.iter().map(|w| libm::exp(w - largest));
-        let mean = scaled().sum::<f64>() / n;
-        let variance = scaled().map(|w| (w - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        let k_hat = pareto_smooth(weights);
-        let mut total = 0.0;
-        for w in weights.iter_mut() {
-            *w = libm::exp(*w - largest);
-            total += *w;
-        }
-        weights.iter_mut().for_each(|w| *w /= total);
-        report.push(WeightReport {
-            k_hat,
-            ess: 1.0 / weights.iter().map(|w| w * w).sum::<f64>(),
-            log_evidence: largest + libm::log(mean),
-            log_evidence_error: (variance / n).sqrt() / mean,
-            non_finite: density.tally[t].non_finite,
-        });
+        weights.copy_from_slice(raw);
+        report.push(judge(weights, density.tally[t].non_finite).ok_or(SamplerError::NoWeight { target: t, draws })?);
     }
     Ok(Weighted { targets, draws, dimension, points: candidates.points, log_weights, weights, report })
+}
+
+/// Turns the log-weights of one target into Pareto-smoothed weights of sum 1 and says what they are worth; `None` where all are zero.
+pub(crate) fn judge(weights: &mut [f64], non_finite: u64) -> Option<WeightReport> {
+    let largest = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if largest == f64::NEG_INFINITY {
+        return None;
+    }
+    let n = weights.len() as f64;
+    let scaled = || weights.iter().map(|w| libm::exp(w - largest));
+    let mean = scaled().sum::<f64>() / n;
+    let variance = scaled().map(|w| (w - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let k_hat = pareto_smooth(weights);
+    let mut total = 0.0;
+    for w in weights.iter_mut() {
+        *w = libm::exp(*w - largest);
+        total += *w;
+    }
+    weights.iter_mut().for_each(|w| *w /= total);
+    Some(WeightReport {
+        k_hat,
+        ess: 1.0 / weights.iter().map(|w| w * w).sum::<f64>(),
+        log_evidence: largest + libm::log(mean),
+        log_evidence_error: (variance / n).sqrt() / mean,
+        non_finite,
+    })
 }
 
 impl Weighted {

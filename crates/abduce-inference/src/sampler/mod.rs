@@ -11,7 +11,9 @@
 //! | [`nuts`], [`hmc`] | gradient | many dimensions, correlations |
 //! | [`rejection`] | a proposal and a bound | exact independent draws where the proposal is close |
 //! | [`importance`] | a proposal | checking and refining a trained posterior, evidence |
+//! | [`harmonic_evidence`] | draws of any sampler | the evidence |
 //! | [`fit_reverse`], [`fit_forward`] | gradient; a start | a Gaussian approximation, as a proposal for the weights |
+//! | [`fit_flows`] | gradient (reverse), density (forward); candidates | independent draws of a flow fitted to each target |
 //!
 //! Chains walk on the unconstrained scale; [`Unconstrained`] turns a density over bounded parameters into one. Every chain has random
 //! streams of its own, made from the seed, the target's number and the chain's: draws depend neither on the threads nor on which other targets
@@ -52,9 +54,12 @@
 mod chains;
 pub mod convergence;
 mod error;
+mod flows;
 mod gaussian;
 mod hamiltonian;
+mod harmonic;
 mod importance;
+mod locate;
 mod maximum;
 mod pareto;
 mod proposal;
@@ -70,9 +75,13 @@ mod tests;
 
 pub use chains::{Chains, Convergence, Schedule};
 pub use error::SamplerError;
-pub use gaussian::Gaussians;
+pub use flows::{Divergence, FlowFitError, FlowFits, FlowOptions, fit_flows};
+pub use gaussian::{Covariance, Gaussians};
 pub use hamiltonian::{HmcOptions, NutsOptions, hmc, nuts};
+pub use harmonic::{HarmonicEvidence, HarmonicOptions, harmonic_evidence};
+pub(crate) use importance::judge;
 pub use importance::{WeightReport, Weighted, importance};
+pub use locate::{Located, locate};
 pub use maximum::{Maximum, MaximumOptions, maximise};
 pub use pareto::pareto_smooth;
 pub use proposal::{PointProposal, Proposal};

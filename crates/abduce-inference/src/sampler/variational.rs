@@ -1,7 +1,7 @@
-//! Variational inference: the Gaussian of full covariance that is nearest to each target.
+//! Variational inference: the Gaussian that is nearest to each target.
 
 use super::error::{SamplerError, require};
-use super::gaussian::{Gaussians, HeavyTailed};
+use super::gaussian::{Covariance, Gaussians, HeavyTailed};
 use super::importance::importance;
 use super::target::{Counted, Target};
 use abduce_data::Seed;
@@ -15,11 +15,13 @@ pub struct ReverseOptions {
     pub learning_rate: f64,
     /// Steps (500).
     pub max_num_iters: usize,
+    /// Which covariances are allowed; a start for independent coordinates has none.
+    pub covariance: Covariance,
 }
 
 impl Default for ReverseOptions {
     fn default() -> Self {
-        Self { n_particles: 256, learning_rate: 0.1, max_num_iters: 500 }
+        Self { n_particles: 256, learning_rate: 0.1, max_num_iters: 500, covariance: Covariance::Full }
     }
 }
 
@@ -30,11 +32,13 @@ pub struct ForwardOptions {
     pub draws: usize,
     /// Rounds (5).
     pub rounds: usize,
+    /// Which covariances are allowed.
+    pub covariance: Covariance,
 }
 
 impl Default for ForwardOptions {
     fn default() -> Self {
-        Self { draws: 4000, rounds: 5 }
+        Self { draws: 4000, rounds: 5, covariance: Covariance::Full }
     }
 }
 
@@ -58,7 +62,7 @@ fn check(target: &dyn Target, start: &Gaussians) -> Result<(), SamplerError> {
 /// # Errors
 /// Shapes and options; a target whose draws all fall outside the support at some step.
 pub fn fit_reverse(target: &dyn Target, start: &Gaussians, options: &ReverseOptions, seed: Seed) -> Result<Gaussians, SamplerError> {
-    let ReverseOptions { n_particles: n, learning_rate, max_num_iters: steps } = *options;
+    let ReverseOptions { n_particles: n, learning_rate, max_num_iters: steps, covariance } = *options;
     require(n >= 2 && n.is_multiple_of(2), "n_particles", n as f64, "an even number")?;
     require(learning_rate > 0.0 && learning_rate < 1.0, "learning_rate", learning_rate, "between 0 and 1")?;
     require(steps > 0, "max_num_iters", steps as f64, "at least 1")?;
@@ -66,6 +70,9 @@ pub fn fit_reverse(target: &dyn Target, start: &Gaussians, options: &ReverseOpti
     let (targets, d) = (target.count(), target.dimension());
     let rows = targets * n;
     let mut q = start.clone();
+    if covariance == Covariance::Diagonal {
+        q.make_diagonal();
+    }
     let mut density = Counted::new(target);
     let of: Vec<usize> = (0..rows).map(|r| r / n).collect();
     let mut rngs: Vec<_> = (0..targets).map(|t| seed.stream("sampler.variational", target.stream(t))).collect();
@@ -94,7 +101,8 @@ pub fn fit_reverse(target: &dyn Target, start: &Gaussians, options: &ReverseOpti
                 for i in 0..d {
                     h[i] += e[i];
                     shift[i] += h[i];
-                    turn[i * d..=i * d + i].iter_mut().zip(e).for_each(|(o, e)| *o += h[i] * e);
+                    let first = if covariance == Covariance::Diagonal { i } else { 0 };
+                    turn[i * d + first..=i * d + i].iter_mut().zip(&e[first..]).for_each(|(o, e)| *o += h[i] * e);
                 }
             }
             if inside == 0.0 {
@@ -124,7 +132,12 @@ pub fn fit_forward(target: &dyn Target, start: &Gaussians, options: &ForwardOpti
     check(target, start)?;
     let mut q = start.clone();
     for round in 0..options.rounds {
-        let weighted = importance(target, &HeavyTailed(&q), options.draws, seed.derive("sampler.variational.round", round as u64))?;
+        let weighted = importance(
+            target,
+            &HeavyTailed { gaussians: &q, target },
+            options.draws,
+            seed.derive("sampler.variational.round", round as u64),
+        )?;
         for t in 0..target.count() {
             let rows = t * options.draws..(t + 1) * options.draws;
             let d = q.dimension();
@@ -132,6 +145,9 @@ pub fn fit_forward(target: &dyn Target, start: &Gaussians, options: &ForwardOpti
                 let report = &weighted.report[t];
                 return Err(SamplerError::Unreliable { target: t, k_hat: report.k_hat, limit: 0.7, ess: report.ess, draws: options.draws });
             }
+        }
+        if options.covariance == Covariance::Diagonal {
+            q.make_diagonal();
         }
     }
     Ok(q)

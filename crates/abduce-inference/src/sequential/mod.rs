@@ -7,7 +7,7 @@
 //! | SNLE | plain (Papamakarios et al. 2019, arXiv:1805.07226) | chains on q(x_o \| θ) p(θ) |
 //! | SNRE | that of the ratio (Hermans et al. 2020, arXiv:1903.04057) | chains on r(x_o, θ) p(θ) |
 //!
-//! All rounds are pooled. The first draws from the prior and trains as the engine without rounds does. The result is valid for this observation
+//! All rounds are pooled (the first may be left out, see [`FirstRound`]). The first draws from the prior and trains as the engine without rounds does. The result is valid for this observation
 //! alone. Every round is handed to a [`Rounds`] when it is finished, and finished rounds are not computed again.
 
 mod proposal;
@@ -62,6 +62,17 @@ pub enum Restart {
     FromScratch,
 }
 
+/// What becomes of the first round's simulations, which are drawn from the prior.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstRound {
+    /// They train all rounds.
+    #[default]
+    Kept,
+    /// Later rounds train on later simulations alone (sbi's `discard_prior_samples`): those far from the observation no longer take a part of the
+    /// network.
+    Discarded,
+}
+
 /// What to infer, and how.
 #[derive(Debug)]
 pub struct SequentialTask<'a> {
@@ -91,6 +102,8 @@ pub struct SequentialTask<'a> {
     pub validation_fraction: f64,
     /// Where networks start.
     pub restart: Restart,
+    /// Whether the first round's simulations train later ones.
+    pub first_round: FirstRound,
     /// How chains draw proposals.
     pub chains: ChainOptions,
     /// How x is scaled.
@@ -271,13 +284,16 @@ fn train_round(
     seed: Seed,
 ) -> Result<Trained, SequentialError> {
     let d = task.prior.parameters();
+    // Every round has as many simulations as the first.
+    let left_out = if round > 0 && task.first_round == FirstRound::Discarded { task.simulations } else { 0 };
+    let (theta, x) = (&theta[left_out * d..], &x[left_out * task.x_obs.len()..]);
     let rows = theta.len() / d;
     let source = PairSource::from_arrays(Array::new(vec![rows, d], theta.to_vec())?, Array::new(shape(rows, task.x_shape), x.to_vec())?)?;
     let split = Split::by_fraction(source.kept(), task.validation_fraction, seed)?;
     let engine = match task.strategy {
         Strategy::Atomic { .. } | Strategy::Truncated { .. } if round == 0 => Engine::Npe,
         Strategy::Atomic { atoms, loss } => {
-            let prior_rows = if loss == AtomicLoss::WithPriorPairs { task.simulations } else { 0 };
+            let prior_rows = if loss == AtomicLoss::WithPriorPairs { task.simulations - left_out } else { 0 };
             Engine::Atomic { atoms, prior_rows }
         }
         Strategy::Truncated { .. } => Engine::Npe,

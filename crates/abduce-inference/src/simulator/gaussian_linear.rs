@@ -52,6 +52,10 @@ impl Simulator for GaussianLinear {
         }
         Outcome::Done
     }
+
+    fn log_likelihood(&self, theta: &[f64], x: &[f64]) -> Option<f64> {
+        Some(log_likelihood(theta, x))
+    }
 }
 
 /// ln p(x | θ).

@@ -74,6 +74,11 @@ pub trait Simulator: Send + Sync {
         theta.iter_mut().for_each(|value| *value = f64::from(*value as f32));
         self.simulate(theta, rng, x)
     }
+
+    /// ln p(x | θ) in nats where it is known in closed form (of counts: of a probability); `None` of a simulator that is one because it isn't.
+    fn log_likelihood(&self, _theta: &[f64], _x: &[f64]) -> Option<f64> {
+        None
+    }
 }
 
 /// A simulator of many parameters: `(theta (n, d), first)` → data (n, …), where row i has the number `first + i` among all simulations of the run and

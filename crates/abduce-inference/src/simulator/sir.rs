@@ -60,6 +60,10 @@ impl Simulator for Sir {
         }
         Outcome::Done
     }
+
+    fn log_likelihood(&self, theta: &[f64], x: &[f64]) -> Option<f64> {
+        Some(log_likelihood(theta, x))
+    }
 }
 
 /// I/N in [0, 1] on the days of observation.

@@ -54,6 +54,10 @@ impl Simulator for Slcp {
         }
         Outcome::Done
     }
+
+    fn log_likelihood(&self, theta: &[f64], x: &[f64]) -> Option<f64> {
+        Some(log_likelihood(theta, x))
+    }
 }
 
 /// L11, L21, L22 of the Cholesky factor of S.

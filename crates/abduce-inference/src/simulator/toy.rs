@@ -61,4 +61,8 @@ impl Simulator for Toy {
         }
         Outcome::Done
     }
+
+    fn log_likelihood(&self, theta: &[f64], x: &[f64]) -> Option<f64> {
+        Some(Self::log_likelihood(self, theta, x))
+    }
 }

@@ -53,6 +53,10 @@ impl Simulator for TwoMoons {
         x[1] = (radius * sin + shift_y) as f32;
         Outcome::Done
     }
+
+    fn log_likelihood(&self, theta: &[f64], x: &[f64]) -> Option<f64> {
+        Some(log_likelihood(theta, x))
+    }
 }
 
 /// Centre of the half-circle that θ stands for.

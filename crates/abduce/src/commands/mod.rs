@@ -1,10 +1,13 @@
 //! The commands of the program, one module each.
 
 pub mod completions;
+pub mod estimate;
+pub mod evidence;
 pub mod explain;
 pub mod gflownet;
 pub mod log_prob;
 pub mod merge;
+pub mod models;
 pub mod prove;
 pub mod report;
 pub mod run;

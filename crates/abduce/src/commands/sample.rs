@@ -1,12 +1,13 @@
 //! `abduce sample RUN`: draws of the posterior for observations.
 
 use super::{ComputeArgs, load_posterior};
-use crate::config::{SampleMethod, SampleParams};
+use crate::config::{SampleMethod, SampleParams, VariationalDist, VariationalDivergence};
 use crate::error::Error;
 use crate::pipeline::Ending;
 use crate::session::{Session, json, print};
-use crate::stages::draw::{Drawing, SamplingSummary, Wish, draw};
+use crate::stages::draw::{Drawing, Draws, Wish, draw};
 use crate::stages::inputs::{observations, write_array};
+use crate::stages::refine::{ImportanceArgs, PROPOSALS, Source, refine};
 use crate::stages::{export, sample};
 use abduce_data::artefact::write_atomic;
 use abduce_data::{Array, Seed};
@@ -44,7 +45,20 @@ pub struct SampleArgs {
     /// Independent data of each observation, one after the other in the rows of the file (likelihoods and ratios).
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: u32,
-    /// File for what is known about the chains of each observation: R-hat, effective draws, acceptance.
+    /// Family that `--method vi` fits to the posterior of each observation.
+    #[arg(long, value_name = "FAMILY")]
+    pub dist: Option<VariationalDist>,
+    /// What `--method vi` minimises.
+    #[arg(long)]
+    pub divergence: Option<VariationalDivergence>,
+    /// Most steps of `--method vi`.
+    #[arg(long)]
+    pub max_num_iters: Option<usize>,
+    /// What `--method importance` and weights need.
+    #[command(flatten)]
+    pub importance: ImportanceArgs,
+    /// File for what is known about the draws of each observation: R-hat, effective draws and acceptance of chains; Pareto k, effective draws and
+    /// evidence of `vi` and `importance`.
     #[arg(long, value_name = "CONVERGENCE.json")]
     pub convergence: Option<PathBuf>,
     /// Parameters to keep, in this order: the draws are then those of the marginal posterior.
@@ -74,23 +88,28 @@ pub fn run(session: &Session, args: &SampleArgs) -> Result<Ending, Error> {
     let novelties = posterior.novelties(x.data())?;
     sample::novelty_warnings(&novelties, x.rows()).iter().for_each(|warning| session.console.warn(warning));
     let seed = Seed(args.seed);
+    args.importance.check(args.method)?;
     if args.out.is_some() || args.getdist.is_some() || args.arviz.is_some() {
-        let params = SampleParams { num_chains: args.num_chains.unwrap_or(-1), burn_in: args.burn_in, thin: args.thin };
-        let drawing = Drawing::choose(session, &posterior, args.method, &params, Wish::Asked)?;
-        let drawn = draw(session, &posterior, &x, args.trials as usize, args.n as usize, &drawing, seed)?;
+        let params = SampleParams {
+            num_chains: args.num_chains.unwrap_or(-1),
+            burn_in: args.burn_in,
+            thin: args.thin,
+            dist: args.dist,
+            divergence: args.divergence,
+            max_num_iters: args.max_num_iters,
+            ..SampleParams::default()
+        };
+        let (drawn, method) = if args.method == Some(SampleMethod::Importance) {
+            (refined(session, &posterior, &x, args, seed)?, "importance")
+        } else {
+            let drawing = Drawing::choose(session, &posterior, args.method, &params, Wish::Asked)?;
+            (draw(session, &posterior, &x, args.trials as usize, args.n as usize, &drawing, seed)?, drawing.name())
+        };
         let observations = drawn.samples.rows();
-        if let Some(summary) = SamplingSummary::of(&drawn.convergence) {
-            session.console.note(format_args!(
-                "{}: R-hat at most {:.3}, at least {:.0} effective draws, {} evaluations of the density",
-                drawing.name(),
-                summary.r_hat_max,
-                summary.ess_bulk_min.min(summary.ess_tail_min),
-                summary.evaluations
-            ));
-            summary.warning(observations).iter().for_each(|warning| session.console.warn(warning));
-        }
+        drawn.quality.note(method).iter().for_each(|note| session.console.note(note));
+        drawn.quality.warning().iter().for_each(|warning| session.console.warn(warning));
         if let Some(path) = &args.convergence {
-            let text = json(&drawn.convergence)?;
+            let text = json(&drawn.quality)?;
             write_atomic(&session.path(path), |out| out.write_all(text.as_bytes()))?;
         }
         if let Some(prefix) = &args.getdist {
@@ -108,6 +127,26 @@ pub fn run(session: &Session, args: &SampleArgs) -> Result<Ending, Error> {
         print(&json(&sample::maxima(session, &posterior, &x, seed.derive("map", 0))?)?)?;
     }
     Ok(Ending::Done)
+}
+
+/// Draws chosen by importance weights.
+fn refined(session: &Session, posterior: &Posterior, x: &Array, args: &SampleArgs, seed: Seed) -> Result<Draws, Error> {
+    if args.trials > 1 {
+        return Err(Error::Usage {
+            message: "`--method importance` takes one datum per observation: its proposals come from a density given a single one".into(),
+            help: "leave --trials away, or use Markov chains".into(),
+        });
+    }
+    let proposal = args.importance.proposal.as_deref().map(|run| load_posterior(session, run)).transpose()?;
+    let source = match (&args.importance.likelihood, &proposal) {
+        (Some(name), _) => Source::Task(name),
+        (None, Some(proposal)) => Source::Proposal(proposal),
+        // `check` has seen to that.
+        (None, None) => return Ok(draw(session, posterior, x, 1, args.n as usize, &Drawing::of(posterior), seed)?),
+    };
+    let weighted = args.importance.weighted.as_ref().map(|path| session.path(path));
+    let proposals = args.importance.proposals.map_or(PROPOSALS * args.n as usize, |n| n as usize);
+    refine(session, posterior, &source, x, (proposals, args.n as usize), weighted.as_deref(), seed)
 }
 
 /// The columns of these parameters.

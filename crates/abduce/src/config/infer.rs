@@ -130,6 +130,9 @@ pub struct TrainConfig {
     /// Training ends after this many epochs without a better validation loss. Backend lampe: 30.
     #[schemars(range(min = 1))]
     pub stop_after_epochs: usize,
+    /// Decay per step of an exponential average of the weights, which is then what is validated and kept; null for none.
+    #[schemars(range(min = 0, max = 0.99999))]
+    pub ema_decay: Option<f64>,
     /// Sequential engines: rounds of simulations.
     #[schemars(range(min = 1, max = 1000))]
     pub num_round: usize,
@@ -137,6 +140,8 @@ pub struct TrainConfig {
     pub use_combined_loss: bool,
     /// Sequential engines: train each round anew, scaled to all simulations so far, in place of going on from the last round's weights.
     pub retrain_from_scratch: bool,
+    /// Sequential engines: leave the first round's simulations, which come from the prior, out of the training of later rounds.
+    pub discard_prior_samples: bool,
     /// Engines NRE and SNPE: parameters that each datum is tried with, its own among them.
     #[schemars(range(min = 2, max = 10_000))]
     pub num_atoms: usize,
@@ -167,9 +172,11 @@ impl Default for TrainConfig {
             validation_fraction: 0.1,
             split_file: None,
             stop_after_epochs: 20,
+            ema_decay: None,
             num_round: 1,
             use_combined_loss: false,
             retrain_from_scratch: false,
+            discard_prior_samples: false,
             num_atoms: 10,
             num_classes: 5,
             gamma: 1.0,

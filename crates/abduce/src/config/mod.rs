@@ -44,7 +44,7 @@ pub use nets::{
 };
 pub use paths::{POSTERIOR_FILE, PathRules, posterior_file_name};
 pub use pipeline::{CompareConfig, CompareScale, PipelineConfig, PredictConfig, ReportConfig, SampleConfig, SimulateConfig};
-pub use sampling::{SampleMethod, SampleParams};
+pub use sampling::{SampleMethod, SampleParams, VariationalDist, VariationalDivergence};
 pub use simulator::{ExchangeConfig, SimulatorConfig};
 pub use study::{
     DimensionConfig, Estimator, LayersConfig, Method, NamedSpace, Objective, PrunerConfig, PruningMethod, SamplerConfig, SearchConfig,

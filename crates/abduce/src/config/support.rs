@@ -42,7 +42,6 @@ pub(crate) const MADE: Ignored = &[("num_transforms", "a MADE is a single transf
 
 /// In `train_args`.
 pub(crate) const TRAIN: Ignored = &[
-    ("discard_prior_samples", "all rounds are used"),
     ("force_first_round_loss", "the first round always draws from the prior"),
     ("show_train_summary", "the report shows the training curves"),
     ("dataloader_kwargs", "it belongs to PyTorch's data loader"),
@@ -57,22 +56,6 @@ pub(crate) const METRIC: Ignored = &[
     ("labels", "names of parameters are given once for all metrics"),
     ("out_dir", "the output folder is given once for all metrics"),
 ];
-
-/// Samplers of LtU-ILI.
-pub(crate) const SAMPLERS: Unavailable = &["vi"];
-
-/// In the parameters of a sampler.
-pub(crate) const SAMPLE_PARAMS: Ignored = &[
-    ("dist", VARIATIONAL),
-    ("n_particles", VARIATIONAL),
-    ("learning_rate", VARIATIONAL),
-    ("gamma", VARIATIONAL),
-    ("max_num_iters", VARIATIONAL),
-    ("min_num_iters", VARIATIONAL),
-    ("clip_value", VARIATIONAL),
-    ("warm_up_rounds", VARIATIONAL),
-];
-const VARIATIONAL: &str = "it belongs to the variational sampler";
 
 /// A class of LtU-ILI: `{module, class, args}` is read as `{name: args}`.
 #[derive(Clone, Copy, Debug)]

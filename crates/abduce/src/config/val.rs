@@ -154,7 +154,7 @@ impl Default for LocalC2stConfig {
 pub struct DataAveragedC2stConfig {}
 
 /// How a posterior is drawn from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DrawsConfig {
     /// Draws per observation.

@@ -1,21 +1,23 @@
 //! Draws of a posterior, by whatever method it takes.
 
-use crate::config::{SampleMethod, SampleParams};
+use crate::config::{SampleMethod, SampleParams, VariationalDivergence};
 use crate::error::Error;
 use crate::session::{Session, warning};
 use abduce_data::{Array, Seed};
 use abduce_inference::diagnostics::Warning;
-use abduce_inference::posterior::{ChainOptions, Kind, Posterior};
-use abduce_inference::sampler::{Convergence, HmcOptions, Method, NutsOptions, StretchOptions};
+use abduce_inference::posterior::{ChainOptions, FitReport, Kind, Posterior, VariationalFamily, VariationalOptions};
+use abduce_inference::sampler::{Convergence, Divergence, HmcOptions, Method, NutsOptions, StretchOptions, WeightReport};
 use serde::{Deserialize, Serialize};
 
 /// How draws are made.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Drawing {
     /// Exactly and independently.
     Direct,
     /// By Markov chains.
     Chains(ChainOptions),
+    /// From a distribution fitted to each observation.
+    Variational(VariationalOptions),
 }
 
 /// Whether a method stands in a file, where LtU-ILI needs one, or was asked for just now.
@@ -48,9 +50,7 @@ impl Drawing {
         let method = match method {
             Some(method) if exact && wish == Wish::Written => {
                 if method != SampleMethod::Direct {
-                    session
-                        .console
-                        .note("a density of the parameters is drawn from directly: exact draws of what chains would converge to");
+                    session.console.note("a density of the parameters is drawn from directly: exact draws of what other methods approach");
                 }
                 return Ok(Self::Direct);
             }
@@ -66,7 +66,14 @@ impl Drawing {
                 let what = if posterior.kind() == Kind::Nle { "a likelihood" } else { "a ratio" };
                 return Err(Error::failed(
                     format!("the method `direct` draws from a density of the parameters, and these networks give {what}"),
-                    "use slice, emcee, hmc or nuts",
+                    "use slice, emcee, hmc, nuts or vi",
+                ));
+            }
+            SampleMethod::Vi => return Ok(Self::Variational(variational(params))),
+            SampleMethod::Importance => {
+                return Err(Error::failed(
+                    "the method `importance` weighs draws of a posterior density by a likelihood, and none is named here",
+                    "use `abduce sample` with --method importance and --likelihood or --proposal",
                 ));
             }
             SampleMethod::Slice => defaults,
@@ -102,7 +109,26 @@ impl Drawing {
                 Method::Hmc(_) => "hmc",
                 Method::Nuts(_) => "nuts",
             },
+            Self::Variational(_) => "vi",
         }
+    }
+}
+
+fn variational(params: &SampleParams) -> VariationalOptions {
+    let defaults = VariationalOptions::default();
+    VariationalOptions {
+        family: params.dist.and_then(|dist| VariationalFamily::named(dist.name())).unwrap_or(defaults.family),
+        divergence: match params.divergence.unwrap_or_default() {
+            VariationalDivergence::Reverse => Divergence::Reverse,
+            VariationalDivergence::Forward => Divergence::Forward,
+        },
+        n_particles: params.n_particles.unwrap_or(defaults.n_particles),
+        learning_rate: params.learning_rate.or(defaults.learning_rate),
+        gamma: params.gamma.unwrap_or(defaults.gamma),
+        max_num_iters: params.max_num_iters.unwrap_or(defaults.max_num_iters),
+        min_num_iters: params.min_num_iters.unwrap_or(defaults.min_num_iters),
+        clip_value: params.clip_value.unwrap_or(defaults.clip_value),
+        warm_up_rounds: params.warm_up_rounds.unwrap_or(defaults.warm_up_rounds),
     }
 }
 
@@ -111,8 +137,128 @@ impl Drawing {
 pub struct Draws {
     /// θ (n_obs, draws, d).
     pub samples: Array,
-    /// One entry per observation where the draws are those of chains.
-    pub convergence: Vec<Convergence>,
+    /// What is known about each observation's draws.
+    pub quality: Quality,
+}
+
+/// What is known about draws, with one entry per observation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Quality {
+    /// Exact and independent: nothing to say.
+    Exact([(); 0]),
+    /// Of chains.
+    Chains(Vec<Convergence>),
+    /// Of fitted distributions.
+    Fits(Vec<FitReport>),
+    /// Of weighted draws.
+    Weights(Vec<Weighed>),
+}
+
+/// What the weights of one observation are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Weighed {
+    /// Draws that were weighed.
+    pub proposals: usize,
+    /// Their worth.
+    #[serde(flatten)]
+    pub weights: WeightReport,
+}
+
+impl Quality {
+    /// That of further observations, whose draws were made in the same way.
+    pub fn append(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Chains(own), Self::Chains(other)) => own.extend(other),
+            (Self::Fits(own), Self::Fits(other)) => own.extend(other),
+            (Self::Weights(own), Self::Weights(other)) => own.extend(other),
+            (own, other) => *own = other,
+        }
+    }
+
+    /// One line, where there is anything to say.
+    pub fn note(&self, method: &str) -> Option<String> {
+        match self {
+            Self::Exact(_) => None,
+            Self::Chains(convergence) => SamplingSummary::of(convergence).map(|summary| {
+                format!(
+                    "{method}: R-hat at most {:.3}, at least {:.0} effective draws, {} evaluations of the density",
+                    summary.r_hat_max,
+                    summary.ess_bulk_min.min(summary.ess_tail_min),
+                    summary.evaluations
+                )
+            }),
+            Self::Fits(fits) => {
+                let weights: Vec<WeightReport> = fits.iter().map(|fit| fit.weights).collect();
+                let steps = fits.iter().map(|fit| fit.steps).max().unwrap_or(0);
+                let share = fits.iter().map(|fit| fit.weights.ess / fit.draws as f64).fold(f64::INFINITY, f64::min);
+                Some(format!(
+                    "{method}: Pareto k at most {:.2}, weights worth at least {:.0} % of the draws, at most {steps} steps",
+                    largest_k(&weights),
+                    100.0 * share
+                ))
+            }
+            Self::Weights(weighed) => {
+                let weights: Vec<WeightReport> = weighed.iter().map(|w| w.weights).collect();
+                let least = weights.iter().map(|w| w.ess).fold(f64::INFINITY, f64::min);
+                let proposals = weighed.first().map_or(0, |w| w.proposals);
+                Some(format!(
+                    "{method}: Pareto k at most {:.2}, at least {least:.0} effective draws of {proposals}{}",
+                    largest_k(&weights),
+                    match &weights[..] {
+                        [one] => format!(", log-evidence {:.3} ± {:.3}", one.log_evidence, one.log_evidence_error),
+                        _ => String::new(),
+                    }
+                ))
+            }
+        }
+    }
+
+    /// What to say about draws that can't be trusted.
+    pub fn warning(&self) -> Option<Warning> {
+        match self {
+            Self::Exact(_) => None,
+            Self::Chains(convergence) => SamplingSummary::of(convergence)?.warning(convergence.len()),
+            Self::Fits(fits) => {
+                let weights: Vec<WeightReport> = fits.iter().map(|fit| fit.weights).collect();
+                let poor = unreliable(&weights, fits.first().map_or(0, |fit| fit.draws));
+                (poor > 0).then(|| {
+                    warning(
+                        format!(
+                            "the fits of {poor} of {} observations miss parts of their posteriors: Pareto k up to {:.2}, above {K_HAT}",
+                            fits.len(),
+                            largest_k(&weights)
+                        ),
+                        "take another `dist` (nsf), `divergence: forward`, more steps, or Markov chains",
+                    )
+                })
+            }
+            Self::Weights(weighed) => {
+                let weights: Vec<WeightReport> = weighed.iter().map(|w| w.weights).collect();
+                let poor = unreliable(&weights, weighed.first().map_or(0, |w| w.proposals));
+                (poor > 0).then(|| {
+                    warning(
+                        format!(
+                            "the weights of {poor} of {} observations can't be trusted: Pareto k up to {:.2}, above {K_HAT}",
+                            weights.len(),
+                            largest_k(&weights)
+                        ),
+                        "the density misses parts of the posterior: train it better, or use Markov chains on the likelihood",
+                    )
+                })
+            }
+        }
+    }
+}
+
+/// Largest Pareto shape of some weights; NaN counts as infinite.
+pub fn largest_k(weights: &[WeightReport]) -> f64 {
+    weights.iter().map(|w| if w.k_hat.is_nan() { f64::INFINITY } else { w.k_hat }).fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// How many of the weights are not to be trusted, `draws` of each. Those that hardly vary are, whatever the shape of what little there is.
+pub fn unreliable(weights: &[WeightReport], draws: usize) -> usize {
+    weights.iter().filter(|w| (w.k_hat.is_nan() || w.k_hat > K_HAT) && w.ess < CONSTANT * draws as f64).count()
 }
 
 /// The worst of the chains of all observations.
@@ -165,6 +311,10 @@ impl SamplingSummary {
     }
 }
 
+/// Vehtari et al. 2015 (arXiv:1507.02646): weights with a larger Pareto shape are not to be used.
+pub const K_HAT: f64 = 0.7;
+/// Share of effective draws above which weights count as constant.
+const CONSTANT: f64 = 0.99;
 /// Vehtari et al. 2021 (arXiv:1903.08008): chains with a larger R̂ are not to be used…
 const R_HAT: f64 = 1.01;
 /// …nor fewer effective draws than these.
@@ -194,13 +344,17 @@ pub fn draw(
             "ask for fewer draws, or sample the observations in parts",
         ));
     }
-    let (values, convergence) = match drawing {
-        Drawing::Direct if trials == 1 => (posterior.sample(&session.compute, x.data(), draws, seed)?, Vec::new()),
+    let (values, quality) = match drawing {
+        Drawing::Direct if trials == 1 => (posterior.sample(&session.compute, x.data(), draws, seed)?, Quality::Exact([])),
         Drawing::Direct => return Err(abduce_inference::posterior::PosteriorError::OneDatum { trials }.into()),
         Drawing::Chains(options) => {
             let drawn = posterior.sample_chains(&session.compute, x.data(), trials, draws, options, seed)?;
-            (drawn.theta, drawn.report)
+            (drawn.theta, Quality::Chains(drawn.report))
+        }
+        Drawing::Variational(options) => {
+            let drawn = posterior.sample_variational(&session.compute, x.data(), trials, draws, options, seed)?;
+            (drawn.theta, Quality::Fits(drawn.report))
         }
     };
-    Ok(Draws { samples: Array::new(vec![observations, draws, posterior.dimension()], values)?, convergence })
+    Ok(Draws { samples: Array::new(vec![observations, draws, posterior.dimension()], values)?, quality })
 }

@@ -137,7 +137,7 @@ pub fn parameters(path: &Path, posterior: &Posterior) -> Result<Array, Error> {
 }
 
 /// The array as rows of the shape `row`.
-fn rows_of(path: &Path, array: Array, row: &[usize], what: &str) -> Result<Array, Error> {
+pub(super) fn rows_of(path: &Path, array: Array, row: &[usize], what: &str) -> Result<Array, Error> {
     let shape = array.shape().to_vec();
     let scalar = row.iter().product::<usize>() == 1;
     let rows = if shape == row {

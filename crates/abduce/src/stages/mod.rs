@@ -5,11 +5,13 @@
 pub mod calibrate;
 pub mod compare;
 pub mod draw;
+pub mod estimate;
 pub mod export;
 pub mod gflownet;
 pub mod inputs;
 pub mod measure;
 pub mod nets;
+pub mod refine;
 pub mod run;
 pub mod sample;
 pub mod sequential;

@@ -15,7 +15,7 @@ use abduce_data::rundir::DataFile;
 use abduce_data::{Array, ParameterInfo, RunDir, Scaling, Seed, npy};
 use abduce_inference::diagnostics::Warning;
 use abduce_inference::posterior::{ChainOptions, Posterior};
-use abduce_inference::sequential::{Restart, Round, Rounds, SequentialError, SequentialTask, train_sequential};
+use abduce_inference::sequential::{FirstRound, Restart, Round, Rounds, SequentialError, SequentialTask, train_sequential};
 use abduce_inference::simulator::{RowSimulator, Theta, simulate_rows};
 use abduce_inference::training::{CheckpointFiles, Checkpoints, TrainingError};
 use serde_json::json;
@@ -126,6 +126,7 @@ fn train_in_rounds(
         train_before: training(&infer.train_args),
         validation_fraction: infer.train_args.validation_fraction,
         restart: if infer.train_args.retrain_from_scratch { Restart::FromScratch } else { Restart::Warm },
+        first_round: if infer.train_args.discard_prior_samples { FirstRound::Discarded } else { FirstRound::Kept },
         chains: ChainOptions::default(),
         x_scaling: Scaling::Independent,
         seed,

@@ -1,9 +1,9 @@
 //! Validation: is the posterior right on pairs that it has not seen?
 
 use super::calibrate::{self, CONFORMAL};
-use super::draw::{Drawing, Draws, SamplingSummary, Wish, draw};
+use super::draw::{Drawing, Draws, K_HAT, Wish, draw};
 use super::inputs::{Observation, dropped_rows, make_folder, write_array};
-use super::measure::{K_HAT, Measured, blocks, measure};
+use super::measure::{Measured, blocks, measure};
 use super::train::prefix;
 use crate::config::{CoverageConfig, CoveragePlot, DrawsConfig, MetricConfig, SinglePosteriorConfig, ValConfig};
 use crate::error::Error;
@@ -211,7 +211,7 @@ fn judge(
     conformal: &Path,
 ) -> Result<(Validation, Vec<Warning>), Error> {
     let n = pairs.x.rows();
-    let mut said: Vec<Warning> = SamplingSummary::of(&measured.convergence).and_then(|summary| summary.warning(n)).into_iter().collect();
+    let mut said: Vec<Warning> = measured.quality.warning().into_iter().collect();
     if measured.doubtful > 0 {
         said.push(warning(
             format!("the normalisation of {} of {n} posteriors is uncertain (Pareto k above {K_HAT})", measured.doubtful),

@@ -171,7 +171,7 @@ fn arrays_that_do_not_fit_are_errors() {
     assert!(matches!(run(&|i| i.prior_log_prob = &[0.0; 3]), DiagnosticsError::Length { found: 3, .. }));
     assert!(matches!(run(&|i| i.prior = PriorSpread::Variance(&[1.0, 0.0])), DiagnosticsError::PriorVariance { .. }));
     assert!(matches!(run(&|i| i.theta = &[1.0; 100]), DiagnosticsError::ConstantParameter { .. }));
-    assert!(matches!(run(&|i| i.samples = &[0.5; 50 * 4 * 2][..]), DiagnosticsError::Length { array: "log_prob_samples (n, S)", .. }));
+    assert!(matches!(run(&|i| i.samples = &[0.5; 50 * 4 * 2][..]), DiagnosticsError::Length { array: "log_prob_samples (n, S')", .. }));
 }
 
 /// 10 prior draws in place of the variance; one parameter; seed 0; no features, no log-probabilities of the draws.

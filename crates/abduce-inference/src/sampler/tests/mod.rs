@@ -1,6 +1,8 @@
 //! Targets with known moments, and what all samplers owe.
 
 mod contracts;
+mod flows;
+mod harmonic;
 mod moments;
 mod proposals;
 mod variational;

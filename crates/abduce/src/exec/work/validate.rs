@@ -11,11 +11,13 @@ use crate::exec::worker::{Worker, finish_merge};
 use crate::pipeline::{Ending, judge};
 use crate::present::run::METRICS;
 use crate::session::Session;
+use crate::stages::draw::Quality;
 use crate::stages::inputs::make_folder;
 use crate::stages::measure::{BLOCK, Measured, blocks, measure};
 use abduce_data::{Array, ModelFile};
 use abduce_inference::diagnostics::{Gate, Metrics};
-use abduce_inference::sampler::Convergence;
+use abduce_inference::posterior::FitReport;
+use abduce_inference::sampler::{Convergence, WeightReport};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -179,11 +181,22 @@ fn packed(worker: &Worker<'_>, range: Range<usize>, (measured, draws, d): (&[Mea
     let mut tensors = Vec::new();
     for (k, own) in measured.iter().enumerate() {
         let pairs = own.log_prob_theta.len();
-        let chains: Vec<f64> = own.convergence.iter().flat_map(numbers).collect();
+        let scored = own.log_prob_samples.len() / pairs.max(1);
         tensors.push((format!("{k}.samples"), Array::new(vec![pairs, draws, d], own.samples.clone())?));
-        tensors.push((format!("{k}.log_prob_samples"), halves(&[pairs, draws], &own.log_prob_samples)?));
+        tensors.push((format!("{k}.log_prob_samples"), halves(&[pairs, scored], &own.log_prob_samples)?));
         tensors.push((format!("{k}.log_prob_theta"), halves(&[pairs], &own.log_prob_theta)?));
-        tensors.push((format!("{k}.chains"), halves(&[own.convergence.len(), 3 * d + 4], &chains)?));
+        match &own.quality {
+            Quality::Chains(chains) => {
+                let numbers: Vec<f64> = chains.iter().flat_map(numbers_of_chains).collect();
+                tensors.push((format!("{k}.chains"), halves(&[chains.len(), 3 * d + 4], &numbers)?));
+            }
+            Quality::Fits(fits) => {
+                let numbers: Vec<f64> = fits.iter().flat_map(numbers_of_fit).collect();
+                tensors.push((format!("{k}.fits"), halves(&[fits.len(), FIT_NUMBERS], &numbers)?));
+            }
+            // Exact draws have nothing to tell, and none is weighed in a validation.
+            Quality::Exact(_) | Quality::Weights(_) => {}
+        }
     }
     Ok(ModelFile { metadata, tensors })
 }
@@ -197,12 +210,21 @@ fn unpacked(path: &Path, file: &ModelFile, posteriors: usize) -> Result<Vec<Meas
     let one = |(k, doubtful): (usize, usize)| -> Result<Measured, Error> {
         let samples = file.tensor(path, &format!("{k}.samples"))?;
         let d = samples.row_shape().last().copied().unwrap_or(1);
-        let chains = whole(file.tensor(path, &format!("{k}.chains"))?);
+        let has = |name: &str| file.tensors.iter().any(|(own, _)| *own == format!("{k}.{name}"));
+        let quality = if has("chains") {
+            let numbers = whole(file.tensor(path, &format!("{k}.chains"))?);
+            Quality::Chains(numbers.chunks_exact(3 * d + 4).map(|numbers| chains_of_numbers(numbers, d)).collect())
+        } else if has("fits") {
+            let numbers = whole(file.tensor(path, &format!("{k}.fits"))?);
+            Quality::Fits(numbers.chunks_exact(FIT_NUMBERS).map(fit_of_numbers).collect())
+        } else {
+            Quality::Exact([])
+        };
         Ok(Measured {
             samples: samples.data().to_vec(),
             log_prob_samples: whole(file.tensor(path, &format!("{k}.log_prob_samples"))?),
             log_prob_theta: whole(file.tensor(path, &format!("{k}.log_prob_theta"))?),
-            convergence: chains.chunks_exact(3 * d + 4).map(|numbers| of_numbers(numbers, d)).collect(),
+            quality,
             doubtful,
         })
     };
@@ -210,13 +232,13 @@ fn unpacked(path: &Path, file: &ModelFile, posteriors: usize) -> Result<Vec<Meas
 }
 
 /// What is known about an observation's chains, in one row; an acceptance that there is none of is NaN.
-fn numbers(chains: &Convergence) -> impl Iterator<Item = f64> + '_ {
+fn numbers_of_chains(chains: &Convergence) -> impl Iterator<Item = f64> + '_ {
     let per_parameter = [&chains.r_hat, &chains.ess_bulk, &chains.ess_tail].into_iter().flatten().copied();
     let counts = [chains.divergences, chains.evaluations, chains.non_finite].map(|count| count as f64);
     per_parameter.chain([chains.acceptance_rate.unwrap_or(f64::NAN)]).chain(counts)
 }
 
-fn of_numbers(numbers: &[f64], d: usize) -> Convergence {
+fn chains_of_numbers(numbers: &[f64], d: usize) -> Convergence {
     let (per_parameter, rest) = numbers.split_at(3 * d);
     Convergence {
         r_hat: per_parameter[..d].to_vec(),
@@ -226,6 +248,29 @@ fn of_numbers(numbers: &[f64], d: usize) -> Convergence {
         divergences: rest[1] as u64,
         evaluations: rest[2] as u64,
         non_finite: rest[3] as u64,
+    }
+}
+
+/// Numbers that describe a fit.
+const FIT_NUMBERS: usize = 8;
+
+fn numbers_of_fit(fit: &FitReport) -> [f64; FIT_NUMBERS] {
+    let FitReport { steps, elbo, draws, weights: w } = *fit;
+    [steps as f64, elbo, draws as f64, w.k_hat, w.ess, w.log_evidence, w.log_evidence_error, w.non_finite as f64]
+}
+
+fn fit_of_numbers(numbers: &[f64]) -> FitReport {
+    FitReport {
+        steps: numbers[0] as usize,
+        elbo: numbers[1],
+        draws: numbers[2] as usize,
+        weights: WeightReport {
+            k_hat: numbers[3],
+            ess: numbers[4],
+            log_evidence: numbers[5],
+            log_evidence_error: numbers[6],
+            non_finite: numbers[7] as u64,
+        },
     }
 }
 

@@ -1,0 +1,111 @@
+//! `abduce estimate MODEL`: posterior means, medians or quantiles straight from data.
+
+use super::{ComputeArgs, notices};
+use crate::config::{self, DataConfig};
+use crate::error::Error;
+use crate::pipeline::Ending;
+use crate::session::{Session, json, print};
+use crate::stages::estimate::{LearnArgs, announce, rows_for};
+use crate::stages::inputs::{PairFiles, dropped_rows, make_parent, write_array};
+use abduce_data::{Array, ParameterInfo, Seed, Split};
+use abduce_inference::estimate::{EstimateTask, Estimator, Quantity, train_estimator};
+use std::path::PathBuf;
+
+/// Estimate parameters without a posterior: the mean and standard deviation, the median or quantiles of each, by a network trained on simulated pairs.
+///
+/// With --data the network is trained and written to MODEL, and what it does on the pairs held out is printed as JSON; with --x it is asked.
+#[derive(Clone, Debug, clap::Args)]
+#[group(id = "work", required = true, multiple = true, args = ["data", "x"])]
+pub struct EstimateArgs {
+    /// The estimator's file, NAME.safetensors.
+    pub model: PathBuf,
+    /// Train on the pairs of this data file (LtU-ILI's).
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// What of each parameter's posterior is learnt.
+    #[arg(long, value_enum, default_value_t = Wanted::Moments, requires = "data")]
+    pub quantity: Wanted,
+    /// Levels of the quantiles, increasing.
+    #[arg(long, value_delimiter = ',', default_values_t = [0.025f32, 0.16, 0.5, 0.84, 0.975])]
+    pub levels: Vec<f32>,
+    /// Names of the parameters, in the order of the columns of theta.
+    #[arg(long, value_delimiter = ',')]
+    pub names: Vec<String>,
+    /// How the network learns.
+    #[command(flatten)]
+    pub learn: LearnArgs,
+    /// Observations (n_obs, …) to estimate the parameters of.
+    #[arg(long, requires = "out")]
+    pub x: Option<PathBuf>,
+    /// File for the estimates, (n_obs, parameters, numbers) float64; the numbers are mean and sd, the median, or the quantiles.
+    #[arg(short, long, value_name = "ESTIMATES.npy", requires = "x")]
+    pub out: Option<PathBuf>,
+    /// Threads and talk.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+}
+
+/// What is learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Wanted {
+    /// Mean and standard deviation.
+    Moments,
+    /// Median.
+    Median,
+    /// Quantiles at `--levels`.
+    Quantiles,
+}
+
+/// Runs the command.
+pub fn run(session: &Session, args: &EstimateArgs) -> Result<Ending, Error> {
+    let path = session.path(&args.model);
+    let estimator = match &args.data {
+        Some(data) => {
+            let data = config::load::<DataConfig>(data, &[], &session.working)?;
+            notices(&session.console, &data);
+            let source = PairFiles::new(&data.config, &data.paths)?.open()?;
+            dropped_rows(&source).iter().for_each(|warning| session.console.warn(warning));
+            let quantity = match args.quantity {
+                Wanted::Moments => Quantity::Moments {},
+                Wanted::Median => Quantity::Median {},
+                Wanted::Quantiles => Quantity::Quantiles { levels: args.levels.clone() },
+            };
+            let parameters = if args.names.is_empty() {
+                ParameterInfo::numbered(source.theta_len())
+            } else {
+                args.names.iter().map(|name| ParameterInfo::named(name)).collect()
+            };
+            let seed = Seed(args.learn.seed);
+            let split = Split::by_fraction(source.kept(), args.learn.validation_fraction, seed)?;
+            announce(session, source.theta_len(), "parameters", source.x_len(), (split.train.len(), split.validation.len()));
+            let task = EstimateTask {
+                source: &source,
+                split: &split,
+                spec: args.learn.spec(),
+                nets: args.learn.nets,
+                train: args.learn.train(split.train.len()),
+                seed,
+            };
+            let (estimator, _, test) = train_estimator(&quantity, &parameters, &task, &session.compute)?;
+            make_parent(&path)?;
+            estimator.save(&path)?;
+            print(&json(&test)?)?;
+            estimator
+        }
+        None => Estimator::load(&path)?,
+    };
+    if let (Some(x), Some(out)) = (&args.x, &args.out) {
+        let x = rows_for(&session.path(x), &estimator.x_shape)?;
+        let numbers = estimator.quantity.names();
+        let values = estimator.estimate(&session.compute, x.data())?;
+        let shape = vec![x.rows(), estimator.parameters.len(), numbers.len()];
+        write_array(&session.path(out), &Array::new(shape, values)?)?;
+        session.console.note(format_args!(
+            "{} of {} parameters for {} observations",
+            numbers.join(", "),
+            estimator.parameters.len(),
+            x.rows()
+        ));
+    }
+    Ok(Ending::Done)
+}
