@@ -18,6 +18,7 @@
 //! Start reading at [`neighbours`], then [`estimators`].
 
 pub mod cloud;
+pub mod combined;
 pub mod eigen;
 pub mod error;
 pub mod estimators;
@@ -26,6 +27,7 @@ pub mod pca;
 mod special;
 
 pub use cloud::{Cleaning, Cloud, Crew};
+pub use combined::{Combined, CombinedSettings, combined};
 pub use error::{DimensionError, Result};
 pub use estimators::Estimate;
 pub use neighbours::{Neighbours, Search};
