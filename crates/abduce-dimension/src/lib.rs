@@ -1,7 +1,8 @@
 //! Intrinsic dimension of point clouds and of ordered bottlenecks, with intervals.
 //!
 //! The nouns: a [`Cloud`] is the cleaned points; [`Neighbours`] the one search under all local estimators; an [`Estimate`] a dimension with its sampling error.
-//! [`estimators`] holds the classical methods, [`pca`] the spectrum.
+//! [`estimators`] holds the classical methods, [`pca`] the spectrum, [`combined`](mod@combined) the estimate that is corrected for its biases by simulation, [`bottleneck`] the
+//! reading of loss curves of ordered bottlenecks, and [`survey`] asks many methods at once.
 //!
 //! ```
 //! use abduce_data::{Array, Seed};
@@ -17,11 +18,13 @@
 //! ```
 //! Start reading at [`neighbours`], then [`estimators`].
 
+pub mod bottleneck;
 pub mod cloud;
 pub mod combined;
 pub mod eigen;
 pub mod error;
 pub mod estimators;
+pub mod method;
 pub mod neighbours;
 pub mod pca;
 mod special;
@@ -30,5 +33,6 @@ pub use cloud::{Cleaning, Cloud, Crew};
 pub use combined::{Combined, CombinedSettings, combined};
 pub use error::{DimensionError, Result};
 pub use estimators::Estimate;
+pub use method::{Finding, Method, Scale, Survey, survey};
 pub use neighbours::{Neighbours, Search};
 pub use pca::Pca;
