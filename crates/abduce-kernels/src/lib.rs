@@ -28,6 +28,7 @@ pub(crate) mod lanes;
 pub(crate) mod math;
 pub mod monotone;
 pub mod optimiser;
+pub mod select;
 pub mod simd;
 pub mod spline;
 pub mod threads;
