@@ -1,0 +1,12 @@
+//! Haloes: friends of friends, spherical overdensity, and the catalogue that carries their definition.
+
+pub mod catalogue;
+mod error;
+pub mod friends;
+mod rows;
+
+mod union_find;
+
+pub use catalogue::{HaloCatalogue, MassDefinition};
+pub use error::HaloError;
+pub use friends::{FriendsOfFriends, Groups, friends_of_friends};

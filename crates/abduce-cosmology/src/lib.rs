@@ -1,0 +1,3 @@
+//! x
+pub mod halos;
+pub mod mesh;
