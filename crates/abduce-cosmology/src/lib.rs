@@ -1,3 +1,27 @@
-//! x
+//! Cosmology without networks: from parameters to linear power, initial conditions, particle-mesh runs, haloes and their statistics.
+//!
+//! The nouns: a [`Cosmology`] is its parameters; a [`Background`](background::Background) its expansion; [`fft`] turns meshes into modes.
+//!
+//! **Units** everywhere: comoving Mpc/h, Msun/h, km/s, wave numbers in h/Mpc, power in (Mpc/h)³, unless a name says otherwise.
+//!
+//! ```
+//! use abduce_cosmology::{Cosmology, background::{Background, Radiation}};
+//!
+//! let background = Background::new(&Cosmology::QUIJOTE, Radiation::Neglected)?;
+//! let distance = background.comoving_distance_mpc_h(0.5);
+//! assert!((2200.0..2330.0).contains(&distance), "{distance}");
+//! # Ok::<(), abduce_cosmology::CosmologyError>(())
+//! ```
+//! Start reading at [`cosmology`].
+
+pub mod background;
+pub mod cosmology;
+pub mod error;
+pub mod fft;
 pub mod halos;
 pub mod mesh;
+mod quadrature;
+pub mod statistics;
+
+pub use cosmology::{Amplitude, Cosmology};
+pub use error::{CosmologyError, Result};

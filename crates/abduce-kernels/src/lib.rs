@@ -29,6 +29,7 @@ pub(crate) mod math;
 pub mod monotone;
 pub mod optimiser;
 pub mod simd;
+pub mod slabs;
 pub mod spline;
 pub mod threads;
 pub mod transpose;
