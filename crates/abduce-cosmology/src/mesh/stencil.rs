@@ -102,7 +102,7 @@ const MOST_SLABS: usize = 64;
 /// The planes of each slab. Depends on the mesh and the order of the scheme alone, so that sums come out the same for any number of threads.
 pub(crate) fn slabs(cells: usize, order: usize) -> Vec<Range<usize>> {
     // A slab must hold the P − 1 planes that the one before it reaches into.
-    let count = (cells / (2 * order).max(4)).clamp(1, MOST_SLABS);
+    let count = (cells / (2 * order).max(8)).clamp(1, MOST_SLABS);
     (0..count).map(|s| s * cells / count..(s + 1) * cells / count).collect()
 }
 
