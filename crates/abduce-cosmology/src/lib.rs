@@ -15,10 +15,16 @@
 //! Start reading at [`cosmology`].
 
 pub mod background;
+pub mod boltzmann;
 pub mod cosmology;
 pub mod error;
 pub mod fft;
+#[cfg(test)]
+mod golden;
+pub mod growth;
+pub mod power;
 mod quadrature;
+pub mod spline;
 
 pub use cosmology::{Amplitude, Cosmology};
 pub use error::{CosmologyError, Result};
