@@ -44,6 +44,11 @@ impl Background {
         Ok(Self { omega_m, omega_r, omega_de: 1.0 - omega_m - omega_r, w0: cosmology.w0, wa: cosmology.wa })
     }
 
+    /// Density of radiation today over the critical density, 0 where it is neglected.
+    pub fn omega_r(&self) -> f64 {
+        self.omega_r
+    }
+
     /// Density of dark energy today over the critical density.
     pub fn omega_de(&self) -> f64 {
         self.omega_de

@@ -38,15 +38,39 @@ pub enum CosmologyError {
         /// Its value.
         value: f64,
     },
+    /// A table that is no function: its x must rise and everything be finite.
+    #[error("row {row} of the table ({x}, {y}): abscissae must rise and all numbers be finite")]
+    Table {
+        /// Row, from 1.
+        row: usize,
+        /// Abscissa (after a logarithm where the table is read in logarithms).
+        x: f64,
+        /// Ordinate (likewise).
+        y: f64,
+    },
+    /// A shape alone cannot be normalised by a primordial amplitude.
+    #[error("{model} needs sigma8, not a primordial amplitude")]
+    NeedsSigma8 {
+        /// What was asked for.
+        model: &'static str,
+    },
+    /// A line of a file that cannot be read as numbers.
+    #[error("line {line}: {problem}")]
+    Line {
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// An integration gave up.
-    #[error("the integration of {what} stopped at a = {a} (k = {k_h_per_mpc} h/Mpc)")]
+    #[error("the integration of {what} stopped at a = {a} (k = {k_per_mpc}/Mpc)")]
     Integration {
         /// Which equations.
         what: &'static str,
         /// Scale factor that was reached.
         a: f64,
-        /// The mode, 0 where there is none.
-        k_h_per_mpc: f64,
+        /// The mode.
+        k_per_mpc: f64,
     },
 }
 

@@ -15,12 +15,21 @@
 //! Start reading at [`cosmology`].
 
 pub mod background;
+pub mod boltzmann;
 pub mod cosmology;
 pub mod error;
 pub mod fft;
+pub mod files;
+pub mod galaxies;
+#[cfg(test)]
+mod golden;
+pub mod growth;
 pub mod halos;
 pub mod mesh;
+pub mod pm;
+pub mod power;
 mod quadrature;
+pub mod spline;
 pub mod statistics;
 
 pub use cosmology::{Amplitude, Cosmology};

@@ -16,4 +16,4 @@ pub use deposit::{Weights, deposit, density_contrast};
 pub use error::MeshError;
 pub use grid::{Convention, Grid, Scheme};
 pub use read::interpolate;
-pub(crate) use stencil::{Slab, Stencil, slabs};
+pub(crate) use stencil::slabs;
