@@ -214,7 +214,7 @@ impl ForceMesh {
         // n − 1 steps forward is one back; meshes have at least two planes, so 2n − 2 is never negative.
         let (below2, below, own, above, above2) = (plane(2 * n - 2), plane(n - 1), plane(0), plane(1), plane(2));
         for j in 0..n {
-            let row = |plane: &'_ [f32], step: usize| -> std::ops::Range<usize> {
+            let row = |plane: &'_ [f32], step: usize| -> Range<usize> {
                 let start = (j + step) % n * n;
                 debug_assert!(start < plane.len());
                 start..start + n
