@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// ⟨N_c⟩ = ½ [1 + erf((lg M − lg M_min)/σ)],   ⟨N_s⟩ = ⟨N_c⟩ ((M − M_0)/M_1)^α for M > M_0.
 ///
 /// Centrals are Bernoulli, satellites Poisson. Masses in Msun/h, in the definition of the catalogue.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hod {
     /// lg M_min [Msun/h]: haloes of this mass have a central galaxy in one case of two.

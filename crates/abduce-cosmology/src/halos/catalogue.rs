@@ -81,8 +81,9 @@ impl HaloCatalogue {
 }
 
 /// Which mass a group of N particles is given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(extend("x-kind" = "mass of a group"))]
 pub enum GroupMass {
     /// N m_p.
     #[default]

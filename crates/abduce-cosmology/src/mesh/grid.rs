@@ -107,8 +107,9 @@ impl Convention {
 
 /// Mass assignment: how a point is spread over cells. The window is a top hat of one cell convolved p times with itself (Hockney &
 /// Eastwood 1988, section 5-3); its transform is W(k) = Π_i sinc(k_i h/2)^p.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(extend("x-kind" = "mass assignment"))]
 pub enum Scheme {
     /// Nearest grid point, p = 1.
     Ngp,

@@ -5,8 +5,9 @@ use crate::quadrature::integrate;
 use serde::{Deserialize, Serialize};
 
 /// How equations of motion are stepped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(extend("x-kind" = "stepping"))]
 pub enum Stepping {
     /// Factors that make linear modes grow exactly for any number of steps (Feng et al. 2016, arXiv:1603.00476).
     #[default]

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// The discrete −∇∇⁻², by the names of FastPM.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(extend("x-kind" = "kernel"))]
 pub enum Kernel {
     /// Potential −1/k², gradient by differences of four points, exact to fourth order.
     #[default]

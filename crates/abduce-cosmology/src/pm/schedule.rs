@@ -4,8 +4,9 @@ use super::PmError;
 use serde::{Deserialize, Serialize};
 
 /// How steps are spaced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(extend("x-kind" = "spacing"))]
 pub enum Spacing {
     /// Equal steps of a: most of them late, where haloes form.
     #[default]

@@ -20,8 +20,9 @@ pub struct Modes {
 }
 
 /// Whether points are painted a second time, shifted by half a cell, to take out odd alias images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(extend("x-kind" = "interlacing"))]
 pub enum Interlacing {
     /// Two meshes: an N = 128 TSC mesh is then right to 0.5 % up to 0.95 of the Nyquist wave number, against 20 % without.
     #[default]

@@ -2,7 +2,7 @@
 //!
 //! A file goes through five steps. [`load`] reads it into a tree with positions (`node`), merges the overrides (`overrides`), checks the tree
 //! against the schema of its struct (`schema`, `reader`), fills the defaults that depend on other keys, and runs the struct's own `check`.
-//! Every problem points at its line. The structs are plain data: [`DataConfig`], [`InferConfig`], [`ValConfig`], [`PipelineConfig`], [`SimulatorConfig`], [`StudyConfig`]. They
+//! Every problem points at its line. The structs are plain data: [`DataConfig`], [`InferConfig`], [`ValConfig`], [`PipelineConfig`], [`SimulatorConfig`], [`StudyConfig`], [`UniverseConfig`]. They
 //! are at the same time the YAML sections, the schema (`abduce schema`) and the reference (`abduce explain`).
 //!
 //! ```
@@ -16,6 +16,7 @@
 //! # Ok::<(), abduce::error::ConfigError>(())
 //! ```
 
+mod cosmology;
 mod data;
 mod explain;
 mod infer;
@@ -33,6 +34,10 @@ mod study;
 mod support;
 mod val;
 
+pub use cosmology::{
+    AmplitudeConfig, BispectrumConfig, DesignConfig, FinderConfig, HaloConfig, ModelParameters, RangeConfig, SimulationConfig, SpaceConfig,
+    SummaryConfig, SummaryScale, TracerConfig, TransferConfig, UniverseConfig,
+};
 pub use data::{DataConfig, NanRows};
 pub use explain::explain;
 pub use infer::{InferConfig, ModelConfig, Parameter, Schedule, TrainConfig};
@@ -217,13 +222,16 @@ pub enum SchemaKind {
     Simulator,
     /// [`StudyConfig`].
     Study,
+    /// [`UniverseConfig`].
+    Universe,
     /// `metrics.json`.
     Metrics,
 }
 
 impl SchemaKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [Self::Data, Self::Infer, Self::Val, Self::Pipeline, Self::Simulator, Self::Study, Self::Metrics];
+    pub const ALL: [Self; 8] =
+        [Self::Data, Self::Infer, Self::Val, Self::Pipeline, Self::Simulator, Self::Study, Self::Universe, Self::Metrics];
 
     /// Its name on the command line and in `schema/NAME.json`.
     pub const fn name(self) -> &'static str {
@@ -234,6 +242,7 @@ impl SchemaKind {
             Self::Pipeline => PipelineConfig::KIND,
             Self::Simulator => SimulatorConfig::KIND,
             Self::Study => StudyConfig::KIND,
+            Self::Universe => UniverseConfig::KIND,
             Self::Metrics => "metrics",
         }
     }
@@ -248,6 +257,7 @@ pub fn json_schema(kind: SchemaKind) -> Value {
         SchemaKind::Pipeline => schema::published_schema::<PipelineConfig>(),
         SchemaKind::Simulator => schema::published_schema::<SimulatorConfig>(),
         SchemaKind::Study => schema::published_schema::<StudyConfig>(),
+        SchemaKind::Universe => schema::published_schema::<UniverseConfig>(),
         SchemaKind::Metrics => schema::plain_schema::<abduce_inference::diagnostics::Metrics>(),
     }
 }
