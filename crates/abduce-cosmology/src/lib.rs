@@ -22,6 +22,7 @@ pub mod fft;
 #[cfg(test)]
 mod golden;
 pub mod growth;
+pub mod initial;
 pub mod power;
 mod quadrature;
 pub mod spline;
