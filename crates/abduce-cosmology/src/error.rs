@@ -62,6 +62,14 @@ pub enum CosmologyError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A file that is not in the format it should be in.
+    #[error("not a {format} file: {problem}")]
+    Format {
+        /// The format.
+        format: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
     /// An integration gave up.
     #[error("the integration of {what} stopped at a = {a} (k = {k_per_mpc}/Mpc)")]
     Integration {

@@ -25,6 +25,7 @@ pub mod galaxies;
 mod golden;
 pub mod growth;
 pub mod halos;
+pub mod initial;
 pub mod mesh;
 pub mod pm;
 pub mod power;

@@ -59,17 +59,17 @@ pub struct Precision {
 impl Default for Precision {
     fn default() -> Self {
         Self {
-            tolerance: 1e-5,
-            photon_moments: 12,
-            neutrino_moments: 17,
-            streaming_waves: 60.0,
+            tolerance: 5e-6,
+            photon_moments: 20,
+            neutrino_moments: 55,
+            streaming_waves: 90.0,
             photon_waves: 100.0,
             streaming_depth: 0.1,
             diffusion_exponent: 10.0,
             start_k_time: 3e-3,
             start_time_mpc: 0.1,
-            modes_per_oscillation: 12.0,
-            modes_per_decade: 12.0,
+            modes_per_oscillation: 14.0,
+            modes_per_decade: 16.0,
             k_range_h_per_mpc: [3e-5, 30.0],
         }
     }
@@ -168,8 +168,8 @@ fn modes(smooth: &EisensteinHu, h: f64, precision: &Precision) -> Vec<f64> {
     let [low, high] = precision.k_range_h_per_mpc;
     let ratio = libm::exp10(1.0 / precision.modes_per_decade);
     let step = TAU / (precision.modes_per_oscillation * smooth.sound_horizon_mpc() * h);
-    // By then e^{−(k/k_Silk)^{1.4}} is 1e-3.
-    let silent = 4.0 * smooth.k_silk_per_mpc() / h;
+    // By then e^{−(k/k_Silk)^{1.4}} is 5e-6.
+    let silent = 6.0 * smooth.k_silk_per_mpc() / h;
     let mut k = low;
     let mut modes = vec![k];
     while k < high {

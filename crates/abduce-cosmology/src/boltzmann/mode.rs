@@ -9,6 +9,7 @@ use super::Precision;
 use super::system::{BARYON, CHAINS, COLD, CORE, Densities, ETA, Followed, Matrix, NEUTRINO, PHOTON, POLARISATION, VELOCITY};
 use super::thermodynamics::{Epoch, Thermodynamics};
 use crate::error::{CosmologyError, Result};
+use std::ops::Range;
 
 const GAMMA: f64 = 0.25;
 const STAGES: usize = 6;
@@ -31,6 +32,9 @@ const EMBEDDED: [f64; STAGES] = [
     -3_700_637.0 / 11_593_932.0,
     61_727.0 / 225_920.0,
 ];
+/// A step in ln a that is given up.
+const SHORTEST_STEP: f64 = 1e-9;
+
 /// Buffers for the evolution of modes, one after another.
 pub(super) struct Evolution<'a> {
     thermo: &'a Thermodynamics,
@@ -107,7 +111,7 @@ impl<'a> Evolution<'a> {
                     }
                 }
                 step = h * factor;
-                if step < 1e-9 {
+                if step < SHORTEST_STEP {
                     return Err(CosmologyError::Integration { what: "the Boltzmann equations", a: libm::exp(log_a), k_per_mpc: k });
                 }
             }
@@ -123,7 +127,7 @@ impl<'a> Evolution<'a> {
         let time = (self.precision.start_k_time / k).min(self.precision.start_time_mpc);
         let phase = k * time;
         let nu = x.neutrinos / (x.photons + x.neutrinos);
-        self.state.fill(0.0);
+        [&mut self.state, &mut self.next].into_iter().chain(&mut self.slopes).for_each(|values| values.fill(0.0));
         let y = &mut self.state;
         let density = -phase * phase / 3.0;
         let velocity = -phase * phase * phase / 36.0;
@@ -175,25 +179,45 @@ impl<'a> Evolution<'a> {
         }
     }
 
+    /// Last moments in use at kτ = `waves`: power moves up the hierarchies one moment per wave, so that higher ones are still 0.
+    fn active(&self, waves: f64) -> [usize; 3] {
+        let reached = 6 + (1.5 * waves) as usize;
+        self.last.map(|last| last.min(reached))
+    }
+
+    /// Where the unknowns in use stand: the core, then the hierarchies.
+    fn spans(&self, followed: Followed, last: [usize; 3]) -> [Range<usize>; 4] {
+        std::array::from_fn(|i| match i {
+            0 => 0..followed.core(),
+            i if i <= followed.chains() => self.offset[i - 1]..self.offset[i - 1] + last[i - 1] - 2,
+            _ => 0..0,
+        })
+    }
+
     /// Tries a step of `h`: the error in units of the tolerance, and the epoch at its end. The result is in `next`, its slope the last one.
     fn attempt(&mut self, log_a: f64, h: f64, k: f64, followed: Followed) -> (f64, Epoch) {
-        let mut epoch = self.thermo.at(log_a);
-        let n = followed.core();
-        let used: usize =
-            if followed.chains() == 0 { n } else { self.offset[followed.chains() - 1] + self.last[followed.chains() - 1] - 2 };
+        let mut epoch = self.thermo.at(log_a + h);
+        let last = self.active(k * epoch.time);
+        let spans = self.spans(followed, last);
         for stage in 1..STAGES {
-            for i in 0..used {
-                let sum: f64 = (0..stage).map(|j| WEIGHTS[stage][j] * self.slopes[j][i]).sum();
-                self.next[i] = self.state[i] + h * sum;
-            }
             epoch = self.thermo.at(log_a + NODES[stage] * h);
             let matrix = Matrix::new(&self.densities, &epoch, k, followed);
-            let slope = &mut self.slopes[stage];
-            slope[..used].copy_from_slice(&self.next[..used]);
-            solve(&matrix, h * GAMMA / epoch.hubble, followed, self.last, self.offset, &mut self.next, &mut self.ratios);
+            let (before, now) = self.slopes.split_at_mut(stage);
+            let slope = &mut now[0];
+            for span in spans.clone() {
+                // `slope` holds the stage's right-hand side until its solution is known.
+                let (next, right) = (&mut self.next[span.clone()], &mut slope[span.clone()]);
+                next.copy_from_slice(&self.state[span.clone()]);
+                for (weight, earlier) in WEIGHTS[stage].iter().zip(before.iter()) {
+                    let weight = h * weight;
+                    next.iter_mut().zip(&earlier[span.clone()]).for_each(|(next, earlier)| *next += weight * earlier);
+                }
+                right.copy_from_slice(next);
+            }
+            solve(&matrix, h * GAMMA / epoch.hubble, followed, last, self.offset, &mut self.next, &mut self.ratios);
             let inverse = 1.0 / (h * GAMMA);
-            for i in 0..used {
-                slope[i] = inverse * (self.next[i] - slope[i]);
+            for span in spans.clone() {
+                slope[span.clone()].iter_mut().zip(&self.next[span]).for_each(|(slope, next)| *slope = inverse * (next - *slope));
             }
         }
         (self.error(h, k, &epoch, followed), epoch)

@@ -34,46 +34,54 @@ fn matter_power_is_cambs() {
             }
         }
         println!("{name} {worst:?} {time:?}");
+        if name == "fid" || name == "c11" || name == "c03" {
+            for row in rows.iter().step_by(4) {
+                let (k, p): (f64, f64) = (row[0].parse().unwrap(), row[index + 1].parse().unwrap());
+                println!("{k:.5} {:.5}", (power.at(k) / p).ln());
+            }
+        }
     }
 }
 
 #[test]
-fn convergence_at_corners() {
-    let tight = Precision {
-        tolerance: 1e-7,
-        photon_moments: 25,
-        neutrino_moments: 40,
-        streaming_waves: 200.0,
-        photon_waves: 300.0,
-        streaming_depth: 0.02,
-        diffusion_exponent: 16.0,
-        start_k_time: 1e-3,
-        start_time_mpc: 0.02,
-        modes_per_oscillation: 24.0,
-        modes_per_decade: 24.0,
-        ..Precision::default()
-    };
-    for index in [0, 1, 2, 4, 6, 7] {
-        let model = corner(index);
-        let power = |p: &Precision| MatterTransfer::new(&model, &[1.0], p, &Threads::new(2)).unwrap().power().unwrap().remove(0);
-        let reference = power(&tight);
-        let default = Precision::default();
-        let start = std::time::Instant::now();
-        let base = power(&default);
-        let time = start.elapsed();
-        println!("corner {index} {:?} {time:?}", difference(&base, &reference));
-        for (name, precision) in [
-            ("tolerance", Precision { tolerance: 1e-7, ..default }),
-            ("photon lmax", Precision { photon_moments: 25, ..default }),
-            ("neutrino lmax", Precision { neutrino_moments: 40, ..default }),
-            ("streaming", Precision { streaming_waves: 200.0, ..default }),
-            ("photon waves", Precision { photon_waves: 300.0, ..default }),
-            ("depth", Precision { streaming_depth: 0.02, ..default }),
-            ("diffusion", Precision { diffusion_exponent: 16.0, ..default }),
-            ("start", Precision { start_k_time: 1e-3, start_time_mpc: 0.02, ..default }),
-            ("modes", Precision { modes_per_oscillation: 24.0, modes_per_decade: 24.0, ..default }),
-        ] {
-            println!("   {name} {:?}", difference(&power(&precision), &base));
+fn scan() {
+    let rows = golden::rows("linear/linear_pk_z0.csv").unwrap();
+    let cosmologies = golden::cosmologies().unwrap();
+    let d = Precision::default();
+    for (name, p) in [
+        ("default", d),
+        ("tol 1e-6", Precision { tolerance: 1e-6, ..d }),
+        ("modes 28", Precision { modes_per_oscillation: 28.0, modes_per_decade: 32.0, ..d }),
+    ] {
+        println!("{name}");
+        for index in [0usize, 3, 11] {
+            let start = std::time::Instant::now();
+            let power = MatterTransfer::new(&cosmologies[index].1, &[1.0], &p, &Threads::single()).unwrap().power().unwrap().remove(0);
+            let time = start.elapsed();
+            print!("   {} {time:?}", cosmologies[index].0);
+            for (low, high) in
+                [(0.0, 1e-3), (1e-3, 1e-2), (1e-2, 0.03), (0.03, 0.1), (0.1, 0.3), (0.3, 1.0), (1.0, 3.0), (3.0, 10.0), (10.0, 20.1)]
+            {
+                let mut worst = 0.0f64;
+                for row in &rows {
+                    let (k, p): (f64, f64) = (row[0].parse().unwrap(), row[index + 1].parse().unwrap());
+                    let ratio = (power.at(k) / p).ln();
+                    if (low..high).contains(&k) && ratio.abs() > worst.abs() {
+                        worst = ratio;
+                    }
+                }
+                print!(" {:+.2}", worst * 1e3);
+            }
+            println!();
+            if name == "modes 28" {
+                for row in &rows {
+                    let (k, p): (f64, f64) = (row[0].parse().unwrap(), row[index + 1].parse().unwrap());
+                    if (3e-3..0.2).contains(&k) || (0.4..0.6).contains(&k) {
+                        print!("{k:.4} {:+.2}, ", 1e3 * (power.at(k) / p).ln());
+                    }
+                }
+                println!();
+            }
         }
     }
 }

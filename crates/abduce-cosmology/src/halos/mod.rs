@@ -4,9 +4,10 @@ pub mod catalogue;
 mod error;
 pub mod friends;
 mod rows;
-
+pub mod spherical;
 mod union_find;
 
 pub use catalogue::{HaloCatalogue, MassDefinition};
 pub use error::HaloError;
 pub use friends::{FriendsOfFriends, Groups, friends_of_friends};
+pub use spherical::{Spheres, spherical_overdensity, threshold_density};

@@ -215,3 +215,48 @@ fn separation2(a: &[f32; 3], b: &[f32; 3], shift: [f64; 3]) -> f64 {
     let (x, y, z) = (d(0), d(1), d(2));
     x * x + y * y + z * z
 }
+
+impl Rows {
+    /// Calls `visit(place, r²)` for every point within `radius` of `centre`, which lies in the box; the radius is below half the box.
+    pub(crate) fn within(&self, centre: [f64; 3], radius: f64, mut visit: impl FnMut(usize, f64)) {
+        let (m, l, r2) = (self.per_axis as i64, self.box_size, radius * radius);
+        let width = l / m as f64;
+        // A hair more than the radius: a point's row is a rounded quotient.
+        let reach = |x: f64| {
+            let low = ((x - radius) / width - 1e-6).floor() as i64;
+            let high = ((x + radius) / width + 1e-6).floor() as i64;
+            // Rows must not be visited twice where the sphere is as wide as the box.
+            low..=high.min(low + m - 1)
+        };
+        for i in reach(centre[0]) {
+            for j in reach(centre[1]) {
+                let row = self.row(i.rem_euclid(m) as usize, j.rem_euclid(m) as usize);
+                if row.is_empty() {
+                    continue;
+                }
+                for image in [-l, 0.0, l] {
+                    let (low, high) = (centre[2] - radius + image, centre[2] + radius + image);
+                    if high < 0.0 || low > l {
+                        continue;
+                    }
+                    let points = &self.points[row.clone()];
+                    let first = points.partition_point(|p| f64::from(p[2]) < low);
+                    for (at, p) in points.iter().enumerate().skip(first) {
+                        if f64::from(p[2]) > high {
+                            break;
+                        }
+                        let nearest = |axis: usize| {
+                            let d = f64::from(p[axis]) - centre[axis];
+                            d - l * (d / l).round()
+                        };
+                        let (x, y, z) = (nearest(0), nearest(1), nearest(2));
+                        let d2 = x * x + y * y + z * z;
+                        if d2 <= r2 {
+                            visit(row.start + at, d2);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
