@@ -1,7 +1,7 @@
 //! Halo occupation: how many galaxies live in a halo, where in it, and how fast they move.
 
 use super::nfw::{direction, dispersion2, radius_of_fraction};
-use super::{GalaxyError, nfw};
+use super::GalaxyError;
 use abduce_data::Seed;
 use abduce_kernels::Threads;
 use serde::{Deserialize, Serialize};
@@ -261,6 +261,7 @@ pub fn radius_mpc_h(mass_msun_h: f64, factor: f64, mean_density: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::nfw;
     use super::*;
 
     const N: usize = 100_000;

@@ -3,20 +3,24 @@
 mod calibration;
 mod conformal;
 mod corner;
+mod density_map;
 mod log_prob;
 mod predictions;
 mod ranks;
 mod regions;
+mod stacked;
 mod training;
 mod xy;
 
 pub use calibration::{Calibration, CalibrationBand, CalibrationCurve, CalibrationKind};
 pub use conformal::Conformal;
 pub use corner::{Corner, CornerPosterior, CornerView};
+pub use density_map::DensityMap;
 pub use log_prob::LogProbHistogram;
 pub use predictions::{Prediction, Predictions};
 pub use ranks::{EcdfDifference, RankHistogram, RankHistograms};
 pub use regions::{RegionCalibration, RegionPanel, RegionSeries};
+pub use stacked::Stacked;
 pub use training::{NetHistory, TrainingCurves};
 pub use xy::{Shape, Xy};
 

@@ -1,5 +1,6 @@
 //! `abduce submit COMMAND…`: a command in shards, as a Slurm array or in processes on this machine.
 
+use super::cosmology::{SuiteArgs, suite_work};
 use super::search::SearchArgs;
 use super::simulate::{self, SimulateArgs};
 use super::train::TrainArgs;
@@ -55,6 +56,8 @@ pub enum Sharded {
     Train(TrainArgs),
     /// See `abduce search`; shards are workers that share the study.
     Search(SearchArgs),
+    /// See `abduce cosmology suite`; shards are universes.
+    Suite(SuiteArgs),
 }
 
 impl Sharded {
@@ -64,6 +67,7 @@ impl Sharded {
             Self::Simulate(args) => args.compute,
             Self::Train(args) => args.compute,
             Self::Search(args) => args.compute,
+            Self::Suite(args) => args.compute,
         }
     }
 }
@@ -92,6 +96,10 @@ pub fn run(session: &Session, args: &SubmitArgs) -> Result<Ending, Error> {
         Sharded::Train(args) => {
             let (work, items, output) = TrainWork::plan(session, args)?;
             Order { work: Work::Train(work), items, output }
+        }
+        Sharded::Suite(args) => {
+            let (work, items, output) = suite_work(session, args)?;
+            Order { work: Work::Suite(Box::new(work)), items, output }
         }
         // Every worker is a shard: there is nothing else to cut.
         Sharded::Search(search) => {

@@ -2,6 +2,7 @@
 
 pub mod search;
 pub mod simulate;
+pub mod suite;
 pub mod train;
 
 use super::files::{KIND, ShardFolder, ShardHead};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use simulate::SimulateWork;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use suite::SuiteWork;
 use train::TrainWork;
 
 /// The work of a plan.
@@ -27,6 +29,8 @@ pub enum Work {
     Train(TrainWork),
     /// Workers of a study.
     Search(SearchWork),
+    /// Universes of a suite.
+    Suite(Box<SuiteWork>),
 }
 
 /// How the work on a shard ended, when it did not fail.
@@ -45,6 +49,7 @@ impl Work {
             Self::Simulate(work) => format!("simulate {}", work.task),
             Self::Train(work) => format!("train {}", work.infer.display()),
             Self::Search(work) => format!("search {}", work.study.display()),
+            Self::Suite(_) => "cosmology suite".into(),
         }
     }
 
@@ -54,6 +59,7 @@ impl Work {
             Self::Simulate(_) => "simulations",
             Self::Train(_) => "networks",
             Self::Search(_) => "workers",
+            Self::Suite(_) => "universes",
         }
     }
 
@@ -63,6 +69,7 @@ impl Work {
             Self::Simulate(_) => "simulate",
             Self::Train(_) => "train",
             Self::Search(_) => "search",
+            Self::Suite(_) => "suite",
         }
     }
 
@@ -72,6 +79,7 @@ impl Work {
             Self::Simulate(_) => simulate::outputs(output).into(),
             Self::Train(work) => vec![work.posterior.clone()],
             Self::Search(_) => vec![output.join(crate::stages::study::RESULTS)],
+            Self::Suite(_) => suite::outputs(output).into(),
         }
     }
 
@@ -84,6 +92,7 @@ impl Work {
             Self::Simulate(work) => work.shard(worker, shard),
             Self::Train(work) => work.shard(worker, shard),
             Self::Search(work) => work.shard(worker, shard),
+            Self::Suite(work) => work.shard(worker, shard),
         }
     }
 
@@ -97,6 +106,7 @@ impl Work {
             Self::Simulate(work) => work.merge(session, output, plan, &folder),
             Self::Train(work) => work.merge(session, output, plan, &folder),
             Self::Search(work) => work.merge(session, output, plan, &folder),
+            Self::Suite(work) => work.merge(session, output, plan, &folder),
         }
     }
 }
