@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout)] // a command-line tool whose output is its tables
 
 mod cells;
+mod cosmology;
 mod memory;
 mod runs;
 mod sbibm;
@@ -34,6 +35,8 @@ enum Verify {
     Run(runs::Options),
     /// Training on files larger than memory.
     Memory(memory::Options),
+    /// Particle-mesh runs, haloes and estimators.
+    Cosmology(cosmology::Options),
 }
 
 fn main() -> Outcome {
@@ -42,5 +45,6 @@ fn main() -> Outcome {
         Command::Verify(Verify::Steps(options)) => steps::run(&options),
         Command::Verify(Verify::Run(options)) => runs::run(&options),
         Command::Verify(Verify::Memory(options)) => memory::run(&options),
+        Command::Verify(Verify::Cosmology(options)) => cosmology::run(&options),
     }
 }

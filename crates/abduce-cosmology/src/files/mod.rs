@@ -3,9 +3,14 @@
 //! A product carries its cosmology, scale factor, box, units and definition of mass; reading one that means something else is an error, never a
 //! silent conversion. Start reading at [`product`].
 
+pub mod bigfile;
+mod bytes;
 pub mod container;
 mod error;
+pub mod gadget;
 pub mod product;
+pub mod quijote_fof;
+pub mod rockstar;
 
 pub use error::FileError;
 pub use product::{Description, GalaxyFile, HaloFile, Kind, SnapshotFile};

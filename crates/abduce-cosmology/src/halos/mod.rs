@@ -3,7 +3,7 @@
 pub mod catalogue;
 mod error;
 pub mod friends;
-mod rows;
+pub(crate) mod rows;
 pub mod spherical;
 mod union_find;
 

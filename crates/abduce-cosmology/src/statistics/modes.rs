@@ -56,18 +56,16 @@ pub fn modes_of_points(
     fft: &MeshFft<f32>,
     threads: &Threads,
 ) -> Result<Modes, StatisticsError> {
-    let transform = |shift: f64, mesh: Option<Vec<f32>>| -> Result<(Vec<Complex<f32>>, Vec<f32>), StatisticsError> {
-        drop(mesh);
+    let transform = |shift: f64| -> Result<Vec<Complex<f32>>, StatisticsError> {
         let mut mesh = deposit(points, weights, grid, scheme, Convention::Cells, shift, threads)?;
         density_contrast(&mut mesh, threads)?;
         let mut modes = vec![Complex::new(0.0, 0.0); grid.modes()];
         fft.forward(&mesh, &mut modes, threads)?;
-        Ok((modes, mesh))
+        Ok(modes)
     };
-    let (mut values, mesh) = transform(0.0, None)?;
+    let mut values = transform(0.0)?;
     if interlacing == Interlacing::On {
-        let (shifted, _) = transform(0.5, Some(mesh))?;
-        compensate::interlace(&mut values, &shifted, grid, threads);
+        compensate::interlace(&mut values, &transform(0.5)?, grid, threads);
     }
     let (sum, squares) = match weights {
         Weights::Equal => (points.len() as f64, points.len() as f64),
