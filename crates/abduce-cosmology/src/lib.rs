@@ -17,12 +17,14 @@
 pub mod background;
 pub mod boltzmann;
 pub mod cosmology;
+pub mod design;
 pub mod error;
 pub mod fft;
 #[cfg(test)]
 mod golden;
 pub mod growth;
 pub mod initial;
+pub mod massfunction;
 pub mod power;
 mod quadrature;
 pub mod spline;

@@ -1,8 +1,8 @@
 //! The command line: what can be asked for, and how the answer becomes an exit status.
 
 use crate::commands::{
-    ComputeArgs, completions, explain, log_prob, merge, report, run, sample, schema, search, simulate, status, submit, train, validate,
-    worker,
+    ComputeArgs, completions, cosmology, explain, log_prob, merge, report, run, sample, schema, search, simulate, status, submit, train,
+    validate, worker,
 };
 use crate::error::{Error, ReportStyle, render};
 use crate::exec::environment::Environment;
@@ -42,6 +42,7 @@ enum Command {
     Worker(worker::WorkerArgs),
     Merge(merge::MergeArgs),
     Status(status::StatusArgs),
+    Cosmology(cosmology::CosmologyArgs),
     Explain(explain::ExplainArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
@@ -92,6 +93,7 @@ fn execute(command: &Command) -> Result<Ending, Error> {
         Command::Worker(args) => work(args),
         Command::Merge(args) => merge::run(&session(args.compute)?, args),
         Command::Status(args) => status::run(&session(ComputeArgs::default())?, args),
+        Command::Cosmology(args) => cosmology::run(&session(args.compute())?, args),
         Command::Explain(args) => explain::run(args, out).map(|()| Ending::Done),
         Command::Schema(args) => schema::run(args, out).map(|()| Ending::Done),
         Command::Completions(args) => completions::run(args, Program::command(), out).map(|()| Ending::Done),
