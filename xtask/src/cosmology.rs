@@ -8,7 +8,8 @@ use abduce_cosmology::halos::{FriendsOfFriends, friends_of_friends};
 use abduce_cosmology::initial::{Derivative, LinearField, ModeCut, Order, WhiteNoise};
 use abduce_cosmology::mesh::{Convention, Grid, Scheme, Weights, deposit};
 use abduce_cosmology::pm::{Estimate, LatticeStart, PmError, PmOptions, Schedule, Snapshot, Solver, Spacing};
-use abduce_cosmology::power::{LinearPower, Oscillations, TopHatVariance};
+use abduce_cosmology::massfunction::{HaloPopulation, MassFunction};
+use abduce_cosmology::power::{LinearPower, Oscillations};
 use abduce_cosmology::statistics::{
     Binning, BispectrumPlan, Interlacing, PowerOptions, Triangle, modes_of_points, power_spectrum,
 };
@@ -193,19 +194,9 @@ fn interlacing(options: &Options, threads: &Threads) -> Outcome {
 fn mass_function(options: &Options, threads: &Threads) -> Outcome {
     let cosmology = Cosmology::QUIJOTE;
     let power = LinearPower::eisenstein_hu(&cosmology, Oscillations::Wiggles)?;
-    let variance = TopHatVariance::new(&power);
-    let density = cosmology.matter_density();
+    let haloes = HaloPopulation::new(&cosmology, &power)?;
     let m_p = cosmology.particle_mass_msun_h(options.particles, options.box_size);
-    // dn/dlnM of Bhattacharya et al. (2011, arXiv:1005.2239), z = 0.
-    let expected = |mass: f64| {
-        let radius = (3.0 * mass / (4.0 * std::f64::consts::PI * density)).cbrt();
-        let (sigma, slope) = variance.sigma_and_slope(radius);
-        let nu = 1.686_47 / sigma;
-        let (a, p, q): (f64, f64, f64) = (0.788, 0.807, 1.795);
-        let x = a * nu * nu;
-        let f = 0.333 * (2.0 / std::f64::consts::PI).sqrt() * (-0.5 * x).exp() * (1.0 + x.powf(-p)) * (nu * a.sqrt()).powf(q);
-        f * density / mass * (slope / 3.0).abs()
-    };
+    let expected = |mass: f64| haloes.mass_function(MassFunction::Bhattacharya11, mass, 1.0);
     let edges: Vec<f64> = (0..=8).map(|i| 100.0 * 20f64.powf(f64::from(i) / 8.0)).collect();
     let mut counts = [0usize; 8];
     for &seed in &options.seeds {

@@ -62,6 +62,16 @@ pub enum CosmologyError {
         /// What is wrong with it.
         problem: String,
     },
+    /// An interval without an inside.
+    #[error("{name}: the interval from {low} to {high} is empty or not finite")]
+    Interval {
+        /// The parameter.
+        name: String,
+        /// Lower end.
+        low: f64,
+        /// Upper end.
+        high: f64,
+    },
     /// A file that is not in the format it should be in.
     #[error("not a {format} file: {problem}")]
     Format {

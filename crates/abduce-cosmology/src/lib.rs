@@ -17,6 +17,7 @@
 pub mod background;
 pub mod boltzmann;
 pub mod cosmology;
+pub mod design;
 pub mod error;
 pub mod fft;
 pub mod files;
@@ -26,6 +27,7 @@ mod golden;
 pub mod growth;
 pub mod halos;
 pub mod initial;
+pub mod massfunction;
 pub mod mesh;
 pub mod pm;
 pub mod power;

@@ -1,8 +1,8 @@
 //! The command line: what can be asked for, and how the answer becomes an exit status.
 
 use crate::commands::{
-    ComputeArgs, completions, cosmology, explain, log_prob, merge, report, run, sample, schema, search, simulate, status, submit, train, validate,
-    worker,
+    ComputeArgs, completions, cosmology, explain, log_prob, merge, report, run, sample, schema, search, simulate, status, submit, train,
+    validate, worker,
 };
 use crate::error::{Error, ReportStyle, render};
 use crate::exec::environment::Environment;
@@ -38,12 +38,11 @@ enum Command {
     Validate(validate::ValidateArgs),
     Report(report::ReportArgs),
     Search(search::SearchArgs),
-    #[command(subcommand)]
-    Cosmology(cosmology::CosmologyCommand),
     Submit(submit::SubmitArgs),
     Worker(worker::WorkerArgs),
     Merge(merge::MergeArgs),
     Status(status::StatusArgs),
+    Cosmology(cosmology::CosmologyArgs),
     Explain(explain::ExplainArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
@@ -90,11 +89,11 @@ fn execute(command: &Command) -> Result<Ending, Error> {
         Command::Validate(args) => validate::run(&session(args.compute)?, args),
         Command::Report(args) => report::run(&session(ComputeArgs::default())?, args),
         Command::Search(args) => search::run(&session(args.compute)?, args),
-        Command::Cosmology(command) => cosmology::run(&session(command.compute())?, command),
         Command::Submit(args) => submit::run(&session(args.command.compute())?, args),
         Command::Worker(args) => work(args),
         Command::Merge(args) => merge::run(&session(args.compute)?, args),
         Command::Status(args) => status::run(&session(ComputeArgs::default())?, args),
+        Command::Cosmology(args) => cosmology::run(&session(args.compute())?, args),
         Command::Explain(args) => explain::run(args, out).map(|()| Ending::Done),
         Command::Schema(args) => schema::run(args, out).map(|()| Ending::Done),
         Command::Completions(args) => completions::run(args, Program::command(), out).map(|()| Ending::Done),

@@ -4,7 +4,7 @@ use super::FileError;
 use super::container::{Column, Container, write};
 use crate::Cosmology;
 use crate::galaxies::Galaxies;
-use crate::halos::{HaloCatalogue, MassDefinition};
+use crate::halos::{HaloCatalogue, HaloDefinition};
 use crate::pm::Snapshot;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -70,7 +70,7 @@ pub struct Description {
     pub units: Units,
     /// What masses mean, in a catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mass_definition: Option<MassDefinition>,
+    pub mass_definition: Option<HaloDefinition>,
     /// Settings of every stage up to this one, as they were given.
     pub made_by: serde_json::Value,
 }
@@ -243,7 +243,7 @@ impl HaloFile {
     ///
     /// # Errors
     /// They mean something else; else as [`Self::load`].
-    pub fn load_as(path: &Path, expected: MassDefinition) -> Result<Self, FileError> {
+    pub fn load_as(path: &Path, expected: HaloDefinition) -> Result<Self, FileError> {
         let file = Self::load(path)?;
         match file.description.mass_definition {
             Some(found) if found == expected => Ok(file),
@@ -302,7 +302,7 @@ mod tests {
 
     fn haloes() -> HaloFile {
         let mut description = Description::new(Kind::Halos, Cosmology::QUIJOTE, 0.5, 100.0, 1e11);
-        description.mass_definition = Some(MassDefinition::Critical { factor: 200.0 });
+        description.mass_definition = Some(HaloDefinition::M200C);
         let catalogue = HaloCatalogue {
             positions: vec![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
             velocities: vec![[10.0, 0.0, -5.0]; 2],
@@ -324,8 +324,8 @@ mod tests {
         let file = haloes();
         file.save(&path).unwrap();
         assert_eq!(HaloFile::load(&path).unwrap(), file);
-        assert_eq!(HaloFile::load_as(&path, MassDefinition::Critical { factor: 200.0 }).unwrap(), file);
-        let error = HaloFile::load_as(&path, MassDefinition::Virial).unwrap_err().to_string();
+        assert_eq!(HaloFile::load_as(&path, HaloDefinition::M200C).unwrap(), file);
+        let error = HaloFile::load_as(&path, HaloDefinition::MVIR).unwrap_err().to_string();
         assert!(error.ends_with("the definition of mass is M200c, expected Mvir"), "{error}");
         let error = SnapshotFile::load(&path).unwrap_err().to_string();
         assert!(error.ends_with("its content is a halo catalogue, expected a snapshot"), "{error}");

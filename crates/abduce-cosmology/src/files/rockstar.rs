@@ -1,7 +1,7 @@
 //! Halo catalogues of Rockstar and consistent-trees: `out_N.list`, `out_N_pid.list`, `hlist_A.list` (Behroozi et al. 2013, arXiv:1110.4372).
 
 use super::FileError;
-use crate::halos::{HaloCatalogue, MassDefinition};
+use crate::halos::{HaloCatalogue, HaloDefinition};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -12,7 +12,7 @@ pub struct RockstarCatalogue {
     /// Haloes in the order of the file; `parents` holds rows of this catalogue.
     pub catalogue: HaloCatalogue,
     /// What the masses mean, as asked for.
-    pub mass_definition: MassDefinition,
+    pub mass_definition: HaloDefinition,
     /// Scale factor, where a comment tells it.
     pub a: Option<f64>,
     /// Side of the box [Mpc/h], where a comment tells it.
@@ -28,11 +28,11 @@ const MOST_BYTES: usize = 1 << 16;
 ///
 /// # Errors
 /// Not such a file, no column for that mass (the error lists those that are there), a number that can't be read, a position that is not finite.
-pub fn read_rockstar(path: &Path, definition: MassDefinition) -> Result<RockstarCatalogue, FileError> {
+pub fn read_rockstar(path: &Path, definition: HaloDefinition) -> Result<RockstarCatalogue, FileError> {
     let wanted = match definition {
-        MassDefinition::Virial => "mvir",
-        MassDefinition::Critical { factor: 200.0 } => "m200c",
-        MassDefinition::Mean { factor: 200.0 } => "m200b",
+        HaloDefinition::MVIR => "mvir",
+        HaloDefinition::M200C => "m200c",
+        HaloDefinition::M200M => "m200b",
         other => {
             return Err(FileError::Mismatch {
                 path: path.to_path_buf(),
@@ -130,17 +130,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out_1_pid.list");
         std::fs::write(&path, TEXT).unwrap();
-        let found = read_rockstar(&path, MassDefinition::Critical { factor: 200.0 }).unwrap();
+        let found = read_rockstar(&path, HaloDefinition::M200C).unwrap();
         assert_eq!((found.a, found.box_size_mpc_h), (Some(0.5), Some(250.0)));
         let c = &found.catalogue;
         assert_eq!((c.masses_msun_h.clone(), c.parents.clone(), c.particles.clone()), (vec![1.7e14, 9e11], vec![-1, 0], vec![1500, 10]));
         assert_eq!((c.positions[0], c.velocities[0], c.radii_mpc_h[0], c.concentrations[0]), ([1.5, 2.5, 3.5], [10.0, -20.0, 30.0], 1.2, 6.0));
-        assert_eq!(read_rockstar(&path, MassDefinition::Virial).unwrap().catalogue.masses_msun_h[0], 2e14);
-        let error = read_rockstar(&path, MassDefinition::Critical { factor: 500.0 }).unwrap_err().to_string();
+        assert_eq!(read_rockstar(&path, HaloDefinition::MVIR).unwrap().catalogue.masses_msun_h[0], 2e14);
+        let error = read_rockstar(&path, HaloDefinition::Sphere(crate::massfunction::MassDefinition::Critical(500.0))).unwrap_err().to_string();
         assert!(error.contains("expected M500c"), "{error}");
         for (from, to, words) in [("M200c", "M500c", "no column `m200c`"), ("1.5 2.5", "x 2.5", "line 5: `x` is no number"), ("1.5 2.5", "nan 2.5", "`x` is NaN")] {
             std::fs::write(&path, TEXT.replacen(from, to, 1)).unwrap();
-            let error = read_rockstar(&path, MassDefinition::Critical { factor: 200.0 }).unwrap_err().to_string();
+            let error = read_rockstar(&path, HaloDefinition::M200C).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
     }

@@ -249,20 +249,10 @@ fn place(haloes: &HaloProperties<'_>, halo: usize, hod: &Hod, half: i8, l: f64, 
     }
 }
 
-/// A concentration where a catalogue has none: Duffy et al. (2008, arXiv:0804.2486, Table 1), c200c = 5.71 (M/2·10¹² Msun/h)^−0.084 (1 + z)^−0.47.
-pub fn duffy_concentration(mass_msun_h: f64, a: f64) -> f64 {
-    5.71 * libm::pow(mass_msun_h / 2e12, -0.084) * libm::pow(a, 0.47)
-}
-
-/// The comoving radius of a sphere of mass M and `factor` times the mean matter density [Mpc/h].
-pub fn radius_mpc_h(mass_msun_h: f64, factor: f64, mean_density: f64) -> f64 {
-    libm::cbrt(mass_msun_h / (4.0 / 3.0 * std::f64::consts::PI * factor * mean_density))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::nfw;
     use super::*;
+    use crate::massfunction::nfw_mass;
 
     const N: usize = 100_000;
 
@@ -350,7 +340,7 @@ mod tests {
         radii.sort_by(f64::total_cmp);
         let n = radii.len() as f64;
         // Kolmogorov-Smirnov: 1.95/sqrt(n) is exceeded once in a thousand; f32 positions at 500 add 3e-5.
-        let ks = radii.iter().enumerate().map(|(i, r)| (nfw::enclosed(14.0 * r) / nfw::enclosed(14.0) - i as f64 / n).abs()).fold(0.0, f64::max);
+        let ks = radii.iter().enumerate().map(|(i, r)| (nfw_mass(14.0 * r) / nfw_mass(14.0) - i as f64 / n).abs()).fold(0.0, f64::max);
         assert!(ks < 1.95 / n.sqrt() + 1e-3, "{ks}");
         // χ² of 3n draws: standard error sqrt(2/3n).
         assert!((ratio / n / 0.25 - 1.0).abs() < 5.0 * (2.0 / (3.0 * n)).sqrt() + 1e-3, "{}", ratio / n);

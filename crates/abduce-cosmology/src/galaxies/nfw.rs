@@ -1,21 +1,16 @@
 //! Positions and velocities inside a halo with the profile of Navarro, Frenk & White (1997, astro-ph/9611107).
 
+use crate::massfunction::nfw_mass;
 use abduce_data::Rng;
-
-/// m(x) = ln(1 + x) − x/(1 + x): the mass within x scale radii, up to a constant.
-pub fn enclosed(x: f64) -> f64 {
-    // The difference loses digits below 0.01: x²/2 − 2x³/3 + 3x⁴/4 is exact to 1e-8 there.
-    if x < 1e-2 { x * x * (0.5 - x * (2.0 / 3.0 - x * (0.75 - 0.8 * x))) } else { libm::log1p(x) - x / (1.0 + x) }
-}
 
 /// The radius, in units of the halo's, that holds the fraction `u` of the mass within concentration `c`: m(c r)/m(c) = u, by bisection and Newton.
 pub fn radius_of_fraction(u: f64, c: f64) -> f64 {
-    let target = u * enclosed(c);
+    let target = u * nfw_mass(c);
     let (mut low, mut high) = (0.0, c);
     // m(x) ~ x²/2 at small x.
     let mut x = (2.0 * target).sqrt().min(c);
     for _ in 0..60 {
-        let f = enclosed(x) - target;
+        let f = nfw_mass(x) - target;
         if f > 0.0 { high = x } else { low = x }
         let step = f / (x / ((1.0 + x) * (1.0 + x)));
         let next = x - step;
@@ -37,7 +32,7 @@ pub fn dispersion2(x: f64, c: f64) -> f64 {
     let h = 1.0 / f64::from(steps);
     let integrand = |t: f64| {
         let s = x / t;
-        enclosed(s) * t / (x * x * (1.0 + s) * (1.0 + s))
+        nfw_mass(s) * t / (x * x * (1.0 + s) * (1.0 + s))
     };
     // Two Gauss points per panel: fourth order, and t = 0 is never touched.
     let offset = 0.5 / 3f64.sqrt();
@@ -47,7 +42,7 @@ pub fn dispersion2(x: f64, c: f64) -> f64 {
             0.5 * h * (integrand(middle - offset * h) + integrand(middle + offset * h))
         })
         .sum();
-    c / enclosed(c) * x * (1.0 + x) * (1.0 + x) * integral
+    c / nfw_mass(c) * x * (1.0 + x) * (1.0 + x) * integral
 }
 
 /// A direction, uniform on the sphere.
@@ -67,7 +62,7 @@ mod tests {
         for c in [1.0, 5.0, 20.0] {
             for u in [1e-6, 0.01, 0.3, 0.9, 1.0] {
                 let r = radius_of_fraction(u, c);
-                assert!((enclosed(c * r) / enclosed(c) - u).abs() < 1e-9, "{c} {u} {r}");
+                assert!((nfw_mass(c * r) / nfw_mass(c) - u).abs() < 1e-9, "{c} {u} {r}");
             }
         }
     }
@@ -82,10 +77,10 @@ mod tests {
             let h = (high - low) / n as f64;
             let f = |y: f64| {
                 let s: f64 = y.exp();
-                enclosed(s) / (s * s * (1.0 + s) * (1.0 + s))
+                nfw_mass(s) / (s * s * (1.0 + s) * (1.0 + s))
             };
             let sum: f64 = (0..=n).map(|i| f(low + h * i as f64) * if i == 0 || i == n { 1.0 } else if i % 2 == 1 { 4.0 } else { 2.0 }).sum();
-            let exact = c / enclosed(c) * x * (1.0 + x).powi(2) * sum * h / 3.0;
+            let exact = c / nfw_mass(c) * x * (1.0 + x).powi(2) * sum * h / 3.0;
             let found = dispersion2(x, c);
             // The quadrature's error is largest where the logarithm at t = 0 matters: 1e-3.
             assert!((found / exact - 1.0).abs() < 1e-3, "{x}: {found} against {exact}");

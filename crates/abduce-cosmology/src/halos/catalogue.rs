@@ -1,14 +1,15 @@
 //! Catalogues of haloes, and the definition of mass that goes with them.
 
 use super::{Groups, HaloError};
+use crate::massfunction::MassDefinition;
 use crate::mesh::MeshError;
 use abduce_kernels::Threads;
 use serde::{Deserialize, Serialize};
 
 /// What the mass of a halo means. M200c and M_vir of one halo differ by a quarter, so no catalogue goes without it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum MassDefinition {
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum HaloDefinition {
     /// Friends of friends: N m_p, with the linking length in units of the mean spacing.
     FriendsOfFriends {
         /// b.
@@ -19,28 +20,27 @@ pub enum MassDefinition {
         /// b.
         linking: f64,
     },
-    /// A sphere with a mean density of `factor` times the critical one.
-    Critical {
-        /// Δ, usually 200.
-        factor: f64,
-    },
-    /// A sphere with a mean density of `factor` times the mean matter density.
-    Mean {
-        /// Δ, usually 200.
-        factor: f64,
-    },
-    /// A sphere with the virial density of Bryan & Norman (1998, astro-ph/9710107, Eq. 6) for a flat universe.
-    Virial,
+    /// A sphere of that mean density.
+    Sphere(MassDefinition),
 }
 
-impl std::fmt::Display for MassDefinition {
+impl HaloDefinition {
+    /// M200c.
+    pub const M200C: Self = Self::Sphere(MassDefinition::Critical(200.0));
+    /// M200m.
+    pub const M200M: Self = Self::Sphere(MassDefinition::Mean(200.0));
+    /// M_vir.
+    pub const MVIR: Self = Self::Sphere(MassDefinition::Virial);
+}
+
+impl std::fmt::Display for HaloDefinition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::FriendsOfFriends { linking } => write!(f, "FoF b = {linking}"),
             Self::FriendsOfFriendsWarren { linking } => write!(f, "FoF b = {linking}, Warren correction"),
-            Self::Critical { factor } => write!(f, "M{factor}c"),
-            Self::Mean { factor } => write!(f, "M{factor}m"),
-            Self::Virial => write!(f, "Mvir"),
+            Self::Sphere(MassDefinition::Critical(delta)) => write!(f, "M{delta}c"),
+            Self::Sphere(MassDefinition::Mean(delta)) => write!(f, "M{delta}m"),
+            Self::Sphere(MassDefinition::Virial) => write!(f, "Mvir"),
         }
     }
 }

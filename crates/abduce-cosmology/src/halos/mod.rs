@@ -7,7 +7,7 @@ pub(crate) mod rows;
 pub mod spherical;
 mod union_find;
 
-pub use catalogue::{HaloCatalogue, MassDefinition};
+pub use catalogue::{HaloCatalogue, HaloDefinition};
 pub use error::HaloError;
 pub use friends::{FriendsOfFriends, Groups, friends_of_friends};
-pub use spherical::{Spheres, spherical_overdensity, threshold_density};
+pub use spherical::{Spheres, spherical_overdensity};

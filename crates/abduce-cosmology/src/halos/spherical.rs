@@ -1,29 +1,10 @@
 //! Spherical overdensity: haloes as spheres of a given mean density.
 
 use super::rows::Rows;
-use super::{Groups, HaloCatalogue, HaloError, MassDefinition};
-use crate::Cosmology;
-use crate::background::Background;
-use crate::cosmology::CRITICAL_DENSITY;
-use crate::galaxies::nfw::enclosed;
+use super::{Groups, HaloCatalogue, HaloError};
+use crate::massfunction::nfw_mass;
 use crate::mesh::MeshError;
 use abduce_kernels::Threads;
-
-/// Mean density of the sphere, in comoving units [Msun/h (Mpc/h)⁻³], that a definition stands for at scale factor `a`.
-///
-/// Virial: Δ_c = 18π² + 82x − 39x² times the critical density, x = Ω_m(a) − 1 (Bryan & Norman 1998, Eq. 6). `None` for friends of friends.
-pub fn threshold_density(definition: MassDefinition, cosmology: &Cosmology, background: &Background, a: f64) -> Option<f64> {
-    let critical = CRITICAL_DENSITY * background.e(a).powi(2) * a * a * a;
-    match definition {
-        MassDefinition::FriendsOfFriends { .. } | MassDefinition::FriendsOfFriendsWarren { .. } => None,
-        MassDefinition::Critical { factor } => Some(factor * critical),
-        MassDefinition::Mean { factor } => Some(factor * cosmology.omega_m * CRITICAL_DENSITY),
-        MassDefinition::Virial => {
-            let x = background.omega_m_at(a) - 1.0;
-            Some((18.0 * std::f64::consts::PI.powi(2) + 82.0 * x - 39.0 * x * x) * critical)
-        }
-    }
-}
 
 /// What spheres are grown in.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +17,8 @@ pub struct Spheres<'a> {
     pub box_size_mpc_h: f64,
     /// Mass of a particle [Msun/h].
     pub particle_mass_msun_h: f64,
-    /// Mean density of a sphere, comoving [Msun/h (Mpc/h)⁻³]: see [`threshold_density`].
+    /// Mean density of a sphere, comoving [Msun/h (Mpc/h)⁻³]: see
+    /// [`MassDefinition::comoving_density`](crate::massfunction::MassDefinition::comoving_density).
     pub density: f64,
     /// Scale factor.
     pub a: f64,
@@ -181,7 +163,7 @@ fn concentration_of(ratio: f64) -> f64 {
     if !(ratio > 1.0 && ratio.is_finite()) {
         return f64::NAN;
     }
-    let f = |c: f64| 0.216_217 * c / enclosed(c) - ratio;
+    let f = |c: f64| 0.216_217 * c / nfw_mass(c) - ratio;
     let (mut low, mut high) = (2.163, 1000.0);
     for _ in 0..80 {
         let middle = 0.5 * (low + high);
@@ -213,9 +195,12 @@ fn parents(catalogue: &HaloCatalogue, box_size: f64, threads: &Threads) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::background::Radiation;
+    use crate::Cosmology;
+    use crate::background::{Background, Radiation};
+    use crate::cosmology::CRITICAL_DENSITY;
     use crate::galaxies::nfw::radius_of_fraction;
     use crate::halos::{FriendsOfFriends, friends_of_friends};
+    use crate::massfunction::MassDefinition;
     use abduce_data::Seed;
 
     /// An NFW halo with 20 000 particles out to twice R200c on an empty background: mass, radius, concentration and velocity come back.
@@ -223,14 +208,13 @@ mod tests {
     fn a_halo_of_known_profile_comes_back() {
         let l = 100.0;
         let background = Background::new(&Cosmology::QUIJOTE, Radiation::Neglected).unwrap();
-        let definition = MassDefinition::Critical { factor: 200.0 };
-        let density = threshold_density(definition, &Cosmology::QUIJOTE, &background, 1.0).unwrap();
+        let density = MassDefinition::Critical(200.0).comoving_density(&background, 1.0);
         assert!((density / (200.0 * CRITICAL_DENSITY) - 1.0).abs() < 1e-12);
         let (c, r200) = (8.0, 1.5);
         let m200 = 4.0 / 3.0 * std::f64::consts::PI * r200 * r200 * r200 * density;
         // Of n particles within 2 R200 the fraction m(c)/m(2c) lies within R200.
         let n = 20_000;
-        let within = n as f64 * enclosed(c) / enclosed(2.0 * c);
+        let within = n as f64 * nfw_mass(c) / nfw_mass(2.0 * c);
         let mass = m200 / within;
         let mut rng = Seed(3).stream("halo", 0);
         let mut points = Vec::new();
@@ -265,25 +249,11 @@ mod tests {
     }
 
     #[test]
-    fn virial_density_is_that_of_bryan_and_norman() {
-        // Einstein-de Sitter: 18π² = 177.65.
-        let flat = Cosmology { omega_m: 1.0, omega_b: 0.05, ..Cosmology::QUIJOTE };
-        let background = Background::new(&flat, Radiation::Neglected).unwrap();
-        let found = threshold_density(MassDefinition::Virial, &flat, &background, 0.5).unwrap() / CRITICAL_DENSITY;
-        assert!((found - 177.652_879).abs() < 1e-5, "{found}");
-        // Ω_m = 0.3 today: Δ_c = 101.1 (Bryan & Norman, after their Eq. 6).
-        let model = Cosmology { omega_m: 0.3, ..Cosmology::QUIJOTE };
-        let background = Background::new(&model, Radiation::Neglected).unwrap();
-        let found = threshold_density(MassDefinition::Virial, &model, &background, 1.0).unwrap() / CRITICAL_DENSITY;
-        assert!((found - 101.14).abs() < 0.01, "{found}");
-    }
-
-    #[test]
     fn concentrations_of_known_peaks() {
         for c in [3.0, 8.0, 30.0] {
             // The maximum of m(x)/x by search, times c/m(c).
-            let peak = (1..100_000).map(|i| f64::from(i) * 1e-4).map(|x| enclosed(x) / x).fold(0.0, f64::max);
-            assert!((concentration_of(peak * c / enclosed(c)) / c - 1.0).abs() < 1e-4);
+            let peak = (1..100_000).map(|i| f64::from(i) * 1e-4).map(|x| nfw_mass(x) / x).fold(0.0, f64::max);
+            assert!((concentration_of(peak * c / nfw_mass(c)) / c - 1.0).abs() < 1e-4);
         }
         assert!(concentration_of(0.9).is_nan());
     }

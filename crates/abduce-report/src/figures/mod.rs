@@ -7,8 +7,8 @@ mod density_map;
 mod log_prob;
 mod predictions;
 mod ranks;
+mod ratio;
 mod regions;
-mod stacked;
 mod training;
 mod xy;
 
@@ -19,8 +19,8 @@ pub use density_map::DensityMap;
 pub use log_prob::LogProbHistogram;
 pub use predictions::{Prediction, Predictions};
 pub use ranks::{EcdfDifference, RankHistogram, RankHistograms};
+pub use ratio::{Curve, RatioCurves};
 pub use regions::{RegionCalibration, RegionPanel, RegionSeries};
-pub use stacked::Stacked;
 pub use training::{NetHistory, TrainingCurves};
 pub use xy::{Shape, Xy};
 

@@ -1,6 +1,6 @@
 //! `abduce submit COMMAND…`: a command in shards, as a Slurm array or in processes on this machine.
 
-use super::cosmology::{SuiteArgs, suite_work};
+use super::cosmology::universe::{SuiteArgs, suite_work};
 use super::search::SearchArgs;
 use super::simulate::{self, SimulateArgs};
 use super::train::TrainArgs;

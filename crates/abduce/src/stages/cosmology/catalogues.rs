@@ -4,23 +4,24 @@ use crate::config::{FinderConfig, HaloConfig};
 use crate::error::Error;
 use abduce_cosmology::background::{Background, Radiation};
 use abduce_cosmology::files::{Description, GalaxyFile, HaloFile, Kind, SnapshotFile};
-use abduce_cosmology::galaxies::{HaloProperties, Hod, hod, populate};
+use abduce_cosmology::galaxies::{HaloProperties, Hod, populate};
 use abduce_cosmology::halos::catalogue::{GroupMass, group_properties};
 use abduce_cosmology::halos::{
-    FriendsOfFriends, HaloCatalogue, MassDefinition, Spheres, friends_of_friends, spherical_overdensity, threshold_density,
+    FriendsOfFriends, HaloCatalogue, HaloDefinition, Spheres, friends_of_friends, spherical_overdensity,
 };
+use abduce_cosmology::massfunction::{MassDefinition, duffy08_c200c};
 use abduce_data::Seed;
 use abduce_kernels::Threads;
 use serde_json::Value;
 
 /// What the masses of these haloes mean.
-pub fn definition(config: &HaloConfig) -> MassDefinition {
+pub fn definition(config: &HaloConfig) -> HaloDefinition {
     match (config.finder, config.mass) {
-        (FinderConfig::Fof, GroupMass::Count) => MassDefinition::FriendsOfFriends { linking: config.linking },
-        (FinderConfig::Fof, GroupMass::Warren) => MassDefinition::FriendsOfFriendsWarren { linking: config.linking },
-        (FinderConfig::M200c, _) => MassDefinition::Critical { factor: 200.0 },
-        (FinderConfig::M200m, _) => MassDefinition::Mean { factor: 200.0 },
-        (FinderConfig::Mvir, _) => MassDefinition::Virial,
+        (FinderConfig::Fof, GroupMass::Count) => HaloDefinition::FriendsOfFriends { linking: config.linking },
+        (FinderConfig::Fof, GroupMass::Warren) => HaloDefinition::FriendsOfFriendsWarren { linking: config.linking },
+        (FinderConfig::M200c, _) => HaloDefinition::M200C,
+        (FinderConfig::M200m, _) => HaloDefinition::M200M,
+        (FinderConfig::Mvir, _) => HaloDefinition::MVIR,
     }
 }
 
@@ -47,8 +48,8 @@ pub fn halos(file: &SnapshotFile, config: &HaloConfig, threads: &Threads) -> Res
     let groups = friends_of_friends(&snapshot.positions, d.box_size_mpc_h, &options, threads)?;
     let background = Background::new(&d.cosmology, Radiation::Neglected)?;
     let definition = definition(config);
-    let catalogue = match threshold_density(definition, &d.cosmology, &background, d.a) {
-        None => group_properties(
+    let catalogue = match definition {
+        HaloDefinition::FriendsOfFriends { .. } | HaloDefinition::FriendsOfFriendsWarren { .. } => group_properties(
             &groups,
             &snapshot.positions,
             &snapshot.velocities,
@@ -57,13 +58,13 @@ pub fn halos(file: &SnapshotFile, config: &HaloConfig, threads: &Threads) -> Res
             config.mass,
             threads,
         )?,
-        Some(density) => {
+        HaloDefinition::Sphere(sphere) => {
             let spheres = Spheres {
                 points: &snapshot.positions,
                 velocities: &snapshot.velocities,
                 box_size_mpc_h: d.box_size_mpc_h,
                 particle_mass_msun_h: d.particle_mass_msun_h,
-                density,
+                density: sphere.comoving_density(&background, d.a),
                 a: d.a,
                 min_particles: config.min_particles,
             };
@@ -87,17 +88,18 @@ pub fn galaxies(file: &HaloFile, model: &Hod, seed: Seed, threads: &Threads) -> 
     let d = &file.description;
     let mut c = file.catalogue.clone();
     let hosts: Vec<usize> = (0..c.len()).filter(|&i| c.parents[i] < 0).collect();
+    let background = Background::new(&d.cosmology, Radiation::Neglected)?;
     let is_group = matches!(
         d.mass_definition,
-        Some(MassDefinition::FriendsOfFriends { .. } | MassDefinition::FriendsOfFriendsWarren { .. })
+        Some(HaloDefinition::FriendsOfFriends { .. } | HaloDefinition::FriendsOfFriendsWarren { .. })
     );
     for i in 0..c.len() {
         let mass = c.masses_msun_h[i];
         if !(c.concentrations[i] > 0.0) {
-            c.concentrations[i] = hod::duffy_concentration(mass, d.a) as f32;
+            c.concentrations[i] = duffy08_c200c(mass, d.a) as f32;
         }
         if is_group {
-            c.radii_mpc_h[i] = hod::radius_mpc_h(mass, 200.0, d.cosmology.matter_density()) as f32;
+            c.radii_mpc_h[i] = MassDefinition::Mean(200.0).comoving_radius_mpc_h(mass, &background, d.a) as f32;
         }
     }
     let pick = |catalogue: &HaloCatalogue| {

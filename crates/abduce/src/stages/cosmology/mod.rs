@@ -7,7 +7,6 @@ pub mod suite;
 pub mod summary;
 
 use crate::error::Error;
-use abduce_cosmology::CosmologyError;
 use abduce_cosmology::files::FileError;
 use abduce_cosmology::galaxies::GalaxyError;
 use abduce_cosmology::halos::HaloError;
@@ -38,12 +37,6 @@ pub fn beside(path: &Path, from: &str, to: &str, extension: &str, folder: Option
 
 fn plain(error: &dyn std::fmt::Display) -> Error {
     Error::Failed { message: error.to_string(), help: None }
-}
-
-impl From<CosmologyError> for Error {
-    fn from(error: CosmologyError) -> Self {
-        plain(&error)
-    }
 }
 
 impl From<PmError> for Error {

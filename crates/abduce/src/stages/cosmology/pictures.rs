@@ -2,6 +2,7 @@
 
 use super::summary::Measured;
 use crate::error::Error;
+use abduce_cosmology::Cosmology;
 use abduce_cosmology::background::Radiation;
 use abduce_cosmology::files::{HaloFile, SnapshotFile};
 use abduce_cosmology::growth::Growth;
@@ -10,7 +11,7 @@ use abduce_cosmology::pm::PmError;
 use abduce_cosmology::power::LinearPower;
 use abduce_data::artefact::write_atomic;
 use abduce_kernels::Threads;
-use abduce_report::{Axis, Dash, DensityMap, Figure, Layer, Stacked, Tone};
+use abduce_report::{Axis, Curve, DensityMap, Figure, RatioCurves};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -50,53 +51,31 @@ pub fn slice(path: &Path, file: &SnapshotFile, halos: Option<&HaloFile>, threads
     Ok(write_atomic(path, |out| out.write_all(&png))?)
 }
 
-/// The multipoles that were measured, and the monopole over that of linear theory in real space.
+/// The monopole that was measured and that of linear theory in real space, with their ratio.
 ///
 /// # Errors
 /// Nothing was measured that can be drawn.
-pub fn power(title: &str, measured: &Measured, linear: &LinearPower, cosmology: &abduce_cosmology::Cosmology, a: f64) -> Result<Figure, Error> {
+pub fn power(title: &str, measured: &Measured, linear: &LinearPower, cosmology: &Cosmology, a: f64) -> Result<Figure, Error> {
     let growth = Growth::new(cosmology, Radiation::Neglected)?.at(a).d1.powi(2);
     let p = &measured.power;
-    let k = &p.k_h_per_mpc;
-    let theory: Vec<f64> = k.iter().map(|&k| growth * linear.at(k)).collect();
-    let line = |name: &str, y: Vec<f64>, tone: Tone, dash: Dash| Layer::Line { name: Some(name.into()), x: k.clone(), y, tone, dash };
+    let theory: Vec<f64> = p.k_h_per_mpc.iter().map(|&k| growth * linear.at(k)).collect();
     let clean = p.p0_without_shot_noise();
-    let mut upper = vec![line("linear theory", theory.clone(), Tone::Neutral, Dash::Dashed), line("P_0", p.p0.clone(), Tone::Series(0), Dash::Solid)];
-    // A logarithmic axis has no place for what is not positive.
-    for (name, values, tone) in [("|P_2|", &p.p2, Tone::Series(1)), ("|P_4|", &p.p4, Tone::Series(2))] {
-        let floor = p.p0.iter().copied().fold(f64::INFINITY, f64::min) * 1e-3;
-        upper.push(line(name, values.iter().map(|p| p.abs().max(floor)).collect(), tone, Dash::Solid));
-    }
-    // Gaussian errors: two modes per independent pair.
-    let error: Vec<f64> = p.modes.iter().map(|&n| 1.0 / n.sqrt()).collect();
-    let ratio: Vec<f64> = clean.iter().zip(&theory).map(|(p, t)| p / t).collect();
-    let band = |sign: f64| ratio.iter().zip(&error).map(|(r, e)| r * (1.0 + sign * e)).collect::<Vec<f64>>();
-    let figure = Stacked {
+    let ratio = |values: &[f64]| values.iter().zip(&theory).map(|(p, t)| p / t).collect::<Vec<f64>>();
+    let figure = RatioCurves {
         title: title.into(),
-        subtitle: format!("z = {:.3}  ·  shot noise {:.3} taken off below, not above", 1.0 / a - 1.0, p.shot_noise),
-        description: "Multipoles of the power spectrum by wave number, and the monopole over linear theory".into(),
-        x: Axis::log10("k [h/Mpc]"),
-        upper: Axis::log10("P_l [(Mpc/h)^3]"),
-        lower: Axis::linear("P_0/P_{lin}"),
-        upper_layers: upper,
-        lower_layers: vec![
-            Layer::Band { name: None, x: k.clone(), lower: band(-1.0), upper: band(1.0), tone: Tone::Series(0) },
-            Layer::Line { name: None, x: k.clone(), y: ratio.clone(), tone: Tone::Series(0), dash: Dash::Solid },
-            Layer::Line { name: None, x: k.clone(), y: vec![1.0; k.len()], tone: Tone::Neutral, dash: Dash::Dashed },
+        description: "Monopole of the power spectrum with and without shot noise, and linear theory, by wave number".into(),
+        x_axis: Axis::log10("k [h/Mpc]"),
+        y_axis: Axis::log10("P_0 [(Mpc/h)^3]"),
+        ratio_label: "P_0/P_{lin}".into(),
+        x: p.k_h_per_mpc.clone(),
+        curves: vec![
+            Curve { name: "measured".into(), y: p.p0.clone() },
+            Curve { name: "linear theory".into(), y: theory.clone() },
         ],
+        // The ratio is that of what is left without shot noise: a logarithmic axis above has no place for what may be negative.
+        ratios: vec![ratio(&clean), vec![1.0; theory.len()]],
     };
     figure.figure().map_err(figure_error)
-}
-
-/// Writes a figure as PNG and SVG beside each other.
-///
-/// # Errors
-/// The files.
-pub fn write_figure(path: &Path, figure: &Figure) -> Result<(), Error> {
-    let (png, svg) = (figure.png(2.0).map_err(figure_error)?, figure.svg().map_err(figure_error)?);
-    write_atomic(&path.with_extension("png"), |out| out.write_all(&png))?;
-    write_atomic(&path.with_extension("svg"), |out| out.write_all(svg.as_bytes()))?;
-    Ok(())
 }
 
 fn figure_error(error: abduce_report::FigureError) -> Error {

@@ -1,12 +1,13 @@
-//! `abduce cosmology …`: simulated universes, stage by stage, and suites of them.
+//! `abduce cosmology simulate | halos | galaxies | summary | suite`: simulated universes, stage by stage, and suites of them.
 
-use super::submit::{Sharded, SubmitArgs};
-use super::{ComputeArgs, notices};
+use crate::commands::submit::{Sharded, SubmitArgs};
+use crate::commands::{ComputeArgs, notices};
 use crate::config::{self, Loaded, UniverseConfig};
 use crate::error::Error;
 use crate::exec::slurm::SlurmOptions;
 use crate::exec::work::suite::SuiteWork;
 use crate::pipeline::Ending;
+use crate::present::write_picture;
 use crate::session::{Session, json};
 use crate::stages::cosmology::particles::{Watch, describe, linear_power, simulate, table_path};
 use crate::stages::cosmology::summary::Estimators;
@@ -19,21 +20,6 @@ use serde_json::json;
 use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-
-/// Simulated universes: particles, haloes, galaxies and what is measured in them.
-#[derive(Clone, Debug, clap::Subcommand)]
-pub enum CosmologyCommand {
-    /// Simulate particles from a linear power spectrum and keep them at some redshifts.
-    Simulate(SimulateArgs),
-    /// Find haloes in snapshots.
-    Halos(StageArgs),
-    /// Place galaxies in haloes.
-    Galaxies(StageArgs),
-    /// Measure power spectra and bispectra of snapshots, haloes or galaxies, and draw them.
-    Summary(StageArgs),
-    /// Simulate and measure many universes: the training set of an inference.
-    Suite(SuiteCommand),
-}
 
 /// Options of `simulate`.
 #[derive(Clone, Debug, clap::Args)]
@@ -112,65 +98,8 @@ pub struct SuiteCommand {
     pub options: SlurmOptions,
 }
 
-impl CosmologyCommand {
-    /// Threads and talk.
-    pub fn compute(&self) -> ComputeArgs {
-        match self {
-            Self::Simulate(args) => args.compute,
-            Self::Halos(args) | Self::Galaxies(args) | Self::Summary(args) => args.compute,
-            Self::Suite(args) => args.suite.compute,
-        }
-    }
-}
-
-/// Runs the command.
-pub fn run(session: &Session, command: &CosmologyCommand) -> Result<Ending, Error> {
-    match command {
-        CosmologyCommand::Simulate(args) => run_simulation(session, args),
-        CosmologyCommand::Halos(args) => each(session, args, halos),
-        CosmologyCommand::Galaxies(args) => each(session, args, galaxies),
-        CosmologyCommand::Summary(args) => each(session, args, summary),
-        CosmologyCommand::Suite(args) => {
-            let submit = SubmitArgs {
-                shards: args.shards,
-                parallel: args.parallel,
-                wait: args.wait,
-                local: !args.slurm,
-                plan: false,
-                slurm: args.options.clone(),
-                command: Sharded::Suite(args.suite.clone()),
-            };
-            super::submit::run(session, &submit)
-        }
-    }
-}
-
-/// The work of a suite as it is cut into shards, the number of universes, and the folder of its output.
-///
-/// # Errors
-/// The file cannot be used, has no design, or asks for what cannot be measured.
-pub fn suite_work(session: &Session, args: &SuiteArgs) -> Result<(SuiteWork, usize, PathBuf), Error> {
-    let loaded = load(session, &args.file, &args.set)?;
-    let universe = loaded.config;
-    let design = universe.design.clone().ok_or_else(|| Error::Usage {
-        message: format!("{} has no section `design`", args.file.display()),
-        help: "say what varies: `design: {n: 500, vary: [{name: omega_m, low: 0.1, high: 0.5}]}`".into(),
-    })?;
-    let s = &universe.simulation;
-    // What no universe could be measured with is found before anything is planned.
-    Estimators::new(&universe.summary, s.box_size, s.particles, &session.compute.threads)?;
-    let table = table_path(s, &loaded.paths);
-    let n = design.n;
-    Ok((SuiteWork { universe, design, table }, n, session.path(&args.out)))
-}
-
-fn load(session: &Session, file: &Path, set: &[String]) -> Result<Loaded<UniverseConfig>, Error> {
-    let loaded = config::load::<UniverseConfig>(file, set, &session.working)?;
-    notices(&session.console, &loaded);
-    Ok(loaded)
-}
-
-fn run_simulation(session: &Session, args: &SimulateArgs) -> Result<Ending, Error> {
+/// Runs `simulate`.
+pub fn run_simulation(session: &Session, args: &SimulateArgs) -> Result<Ending, Error> {
     let loaded = load(session, &args.file, &args.set)?;
     let config = &loaded.config;
     let folder = session.path(&args.out);
@@ -196,6 +125,60 @@ fn run_simulation(session: &Session, args: &SimulateArgs) -> Result<Ending, Erro
         });
     }
     Ok(Ending::Done)
+}
+
+/// Runs `halos`.
+pub fn run_halos(session: &Session, args: &StageArgs) -> Result<Ending, Error> {
+    each(session, args, halos)
+}
+
+/// Runs `galaxies`.
+pub fn run_galaxies(session: &Session, args: &StageArgs) -> Result<Ending, Error> {
+    each(session, args, galaxies)
+}
+
+/// Runs `summary`.
+pub fn run_summary(session: &Session, args: &StageArgs) -> Result<Ending, Error> {
+    each(session, args, summary)
+}
+
+/// Runs `suite`.
+pub fn run_suite(session: &Session, args: &SuiteCommand) -> Result<Ending, Error> {
+    let submit = SubmitArgs {
+        shards: args.shards,
+        parallel: args.parallel,
+        wait: args.wait,
+        local: !args.slurm,
+        plan: false,
+        slurm: args.options.clone(),
+        command: Sharded::Suite(args.suite.clone()),
+    };
+    crate::commands::submit::run(session, &submit)
+}
+
+/// The work of a suite as it is cut into shards, the number of universes, and the folder of its output.
+///
+/// # Errors
+/// The file cannot be used, has no design, or asks for what cannot be measured.
+pub fn suite_work(session: &Session, args: &SuiteArgs) -> Result<(SuiteWork, usize, PathBuf), Error> {
+    let loaded = load(session, &args.file, &args.set)?;
+    let universe = loaded.config;
+    let design = universe.design.clone().ok_or_else(|| Error::Usage {
+        message: format!("{} has no section `design`", args.file.display()),
+        help: "say what varies: `design: {n: 500, vary: [{name: omega_m, low: 0.1, high: 0.5}]}`".into(),
+    })?;
+    let s = &universe.simulation;
+    // What no universe could be measured with is found before anything is planned.
+    Estimators::new(&universe.summary, s.box_size, s.particles, &session.compute.threads)?;
+    let table = table_path(s, &loaded.paths);
+    let n = design.n;
+    Ok((SuiteWork { universe, design, table }, n, session.path(&args.out)))
+}
+
+fn load(session: &Session, file: &Path, set: &[String]) -> Result<Loaded<UniverseConfig>, Error> {
+    let loaded = config::load::<UniverseConfig>(file, set, &session.working)?;
+    notices(&session.console, &loaded);
+    Ok(loaded)
 }
 
 /// Settings of a stage and where its result goes.
@@ -263,7 +246,7 @@ fn galaxies(stage: &Stage<'_>, input: &Path) -> Result<PathBuf, Error> {
 
 impl Stage<'_> {
     /// The definition of mass that the file of this call asks for, where it says anything about haloes.
-    fn config_asks_for_definition(&self) -> Option<abduce_cosmology::halos::MassDefinition> {
+    fn config_asks_for_definition(&self) -> Option<abduce_cosmology::halos::HaloDefinition> {
         (self.config.halos != config::HaloConfig::default()).then(|| catalogues::definition(&self.config.halos))
     }
 }
@@ -298,6 +281,8 @@ fn summary(stage: &Stage<'_>, input: &Path) -> Result<PathBuf, Error> {
     let power = linear_power(&stage.config.simulation, &description.cosmology, table.as_deref(), threads)?;
     let title = format!("{} tracers in {} Mpc/h", positions.len(), description.box_size_mpc_h);
     let figure = pictures::power(&title, &measured, &power, &description.cosmology, description.a)?;
-    pictures::write_figure(&path, &figure)?;
+    for extension in ["png", "svg"] {
+        write_picture(&path.with_extension(extension), &figure)?;
+    }
     Ok(path)
 }
