@@ -2,6 +2,7 @@
 
 use super::{Findings, Section};
 use abduce_cosmology::Cosmology;
+use abduce_cosmology::design::Placement;
 use abduce_cosmology::galaxies::Hod;
 use abduce_cosmology::halos::catalogue::GroupMass;
 use abduce_cosmology::mesh::Scheme;
@@ -295,13 +296,43 @@ pub struct BispectrumConfig {
     pub k_max: f64,
 }
 
-/// The universes of a suite: parameters drawn uniformly from ranges, everything else as in the other sections.
+/// How the universes of a suite are placed in their ranges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(extend("x-kind" = "placement"))]
+pub enum PlacementConfig {
+    /// A scrambled Sobol sequence: even, and a longer suite begins with the shorter one.
+    #[default]
+    Sobol,
+    /// Independent and uniform; a longer suite begins with the shorter one.
+    Uniform,
+    /// A random Latin hypercube. Another number of universes is another design.
+    LatinHypercube,
+    /// A Latin hypercube whose points keep their distance. Another number of universes is another design.
+    Maximin,
+}
+
+impl From<PlacementConfig> for Placement {
+    fn from(config: PlacementConfig) -> Self {
+        match config {
+            PlacementConfig::Sobol => Self::Sobol,
+            PlacementConfig::Uniform => Self::Uniform,
+            PlacementConfig::LatinHypercube => Self::LatinHypercube,
+            PlacementConfig::Maximin => Self::Maximin,
+        }
+    }
+}
+
+/// The universes of a suite: parameters drawn from ranges, everything else as in the other sections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DesignConfig {
-    /// Number of universes. More of them begin with the same ones.
+    /// Number of universes.
     #[schemars(range(min = 1, max = 100000000))]
     pub n: usize,
+    /// How they are placed.
+    #[serde(default)]
+    pub placement: PlacementConfig,
     /// Seed of the design, and of the initial conditions: each universe has its own.
     #[serde(default)]
     pub seed: u64,

@@ -35,7 +35,7 @@ mod support;
 mod val;
 
 pub use cosmology::{
-    AmplitudeConfig, BispectrumConfig, DesignConfig, FinderConfig, HaloConfig, ModelParameters, RangeConfig, SimulationConfig, SpaceConfig,
+    AmplitudeConfig, BispectrumConfig, DesignConfig, FinderConfig, HaloConfig, ModelParameters, PlacementConfig, RangeConfig, SimulationConfig, SpaceConfig,
     SummaryConfig, SummaryScale, TracerConfig, TransferConfig, UniverseConfig,
 };
 pub use data::{DataConfig, NanRows};

@@ -56,6 +56,8 @@ impl SuiteWork {
         let threads = &worker.session.compute.threads;
         let s = &self.universe.simulation;
         let estimators = Estimators::new(&self.universe.summary, s.box_size, s.particles, threads)?;
+        let points = parameters(&self.design, threads)?;
+        let theta_of = |index: usize| &points[index * self.design.vary.len()..(index + 1) * self.design.vary.len()];
         let (mut rows, mut next) = (Rows::default(), range.start);
         if let Some((head, file)) = worker.folder.read_part(shard, &worker.plan.config_sha256, range.start)? {
             let path = worker.folder.part(shard);
@@ -74,7 +76,8 @@ impl SuiteWork {
         let mut kept = Instant::now();
         let stopping = || worker.session.is_stopping();
         while next < range.end {
-            let made = item(&self.universe, &self.design, next, (&estimators, self.table.as_deref()), threads, &stopping);
+            let theta = theta_of(next);
+            let made = item(&self.universe, &self.design, (next, theta), (&estimators, self.table.as_deref()), threads, &stopping);
             match made {
                 Ok(Some((x, columns))) => {
                     if rows.width == 0 {
@@ -95,7 +98,7 @@ impl SuiteWork {
                     rows.x.extend(vec![f32::NAN; rows.width]);
                 }
             }
-            rows.theta.extend(parameters(&self.design, next).iter().map(|&value| value as f32));
+            rows.theta.extend(theta);
             next += 1;
             progress.reached(next);
             if kept.elapsed() > KEEP_INTERVAL && next < range.end && rows.width > 0 {

@@ -3,26 +3,31 @@
 use super::catalogues;
 use super::particles::{Watch, describe, linear_power, simulate};
 use super::summary::{Estimators, SummaryColumn};
-use crate::config::{DesignConfig, TracerConfig, UniverseConfig};
+use crate::config::{DesignConfig, RangeConfig, TracerConfig, UniverseConfig};
 use crate::error::Error;
+use abduce_cosmology::design::{Interval, design};
 use abduce_cosmology::files::SnapshotFile;
 use abduce_data::Seed;
 use abduce_kernels::Threads;
 use std::path::Path;
 
-/// Parameters of universe `index`: uniform in their ranges, from a stream of its own, so that a longer suite begins with the shorter one.
-pub fn parameters(design: &DesignConfig, index: usize) -> Vec<f64> {
-    let mut rng = Seed(design.seed).stream("design", index as u64);
-    design.vary.iter().map(|range| range.low + (range.high - range.low) * rng.uniform()).collect()
+/// Parameters of all universes, row by row, in f32: what is stored is what is simulated.
+///
+/// # Errors
+/// More parameters than a Sobol sequence has dimensions.
+pub fn parameters(config: &DesignConfig, threads: &Threads) -> Result<Vec<f32>, Error> {
+    let interval = |range: &RangeConfig| Interval { name: range.name.clone(), low: range.low, high: range.high };
+    let intervals: Vec<Interval> = config.vary.iter().map(interval).collect();
+    let points = design(config.placement.into(), config.n, &intervals, Seed(config.seed), threads)?;
+    Ok(points.into_iter().map(|value| value as f32).collect())
 }
 
-/// The configuration of universe `index`: its parameters, its own seed, and the last redshift alone.
-pub fn universe(config: &UniverseConfig, design: &DesignConfig, index: usize) -> UniverseConfig {
+/// The configuration of universe `index`: its parameters `theta`, its own seed, and the last redshift alone.
+pub fn universe(config: &UniverseConfig, design: &DesignConfig, index: usize, theta: &[f32]) -> UniverseConfig {
     let mut one = config.clone();
-    for (range, value) in design.vary.iter().zip(parameters(design, index)) {
+    for (range, value) in design.vary.iter().zip(theta) {
         if let Some(parameter) = one.parameter(&range.name) {
-            // θ is stored in f32: what is simulated is what is stored.
-            *parameter = f64::from(value as f32);
+            *parameter = f64::from(*value);
         }
     }
     one.simulation.seed = Seed(design.seed).derive("suite", index as u64).0;
@@ -38,12 +43,12 @@ pub fn universe(config: &UniverseConfig, design: &DesignConfig, index: usize) ->
 pub fn item(
     config: &UniverseConfig,
     design: &DesignConfig,
-    index: usize,
+    (index, theta): (usize, &[f32]),
     (estimators, table): (&Estimators, Option<&Path>),
     threads: &Threads,
     is_stopping: &dyn Fn() -> bool,
 ) -> Result<Option<(Vec<f32>, Vec<SummaryColumn>)>, Error> {
-    let one = universe(config, design, index);
+    let one = universe(config, design, index, theta);
     let power = linear_power(&one.simulation, &one.cosmology.cosmology(), table, threads)?;
     let mut kept = None;
     let watch = Watch { console: None, is_stopping };
