@@ -1,19 +1,17 @@
 //! Particle-mesh runs, haloes and estimators: how fast, how large, and how right.
 
 use crate::Outcome;
+use abduce_cosmology::Cosmology;
 use abduce_cosmology::background::Radiation;
 use abduce_cosmology::fft::MeshFft;
 use abduce_cosmology::growth::Growth;
 use abduce_cosmology::halos::{FriendsOfFriends, friends_of_friends};
 use abduce_cosmology::initial::{Derivative, LinearField, ModeCut, Order, WhiteNoise};
+use abduce_cosmology::massfunction::{HaloPopulation, MassFunction};
 use abduce_cosmology::mesh::{Convention, Grid, Scheme, Weights, deposit};
 use abduce_cosmology::pm::{Estimate, LatticeStart, PmError, PmOptions, Schedule, Snapshot, Solver, Spacing};
-use abduce_cosmology::massfunction::{HaloPopulation, MassFunction};
 use abduce_cosmology::power::{LinearPower, Oscillations};
-use abduce_cosmology::statistics::{
-    Binning, BispectrumPlan, Interlacing, PowerOptions, Triangle, modes_of_points, power_spectrum,
-};
-use abduce_cosmology::Cosmology;
+use abduce_cosmology::statistics::{Binning, BispectrumPlan, Interlacing, PowerOptions, Triangle, modes_of_points, power_spectrum};
 use abduce_data::{Array, Seed, npy};
 use abduce_kernels::Threads;
 use clap::{Args, ValueEnum};
@@ -162,9 +160,7 @@ fn speed(options: &Options, threads: &Threads) -> Outcome {
         Ok(drop(plan.measure(&modes, threads)?))
     })?;
     time("B, 8 angles", || Ok(drop(plan.measure(&modes, threads)?)))?;
-    time("friends of friends", || {
-        Ok(drop(friends_of_friends(points, options.box_size, &FriendsOfFriends::default(), threads)?))
-    })
+    time("friends of friends", || Ok(drop(friends_of_friends(points, options.box_size, &FriendsOfFriends::default(), threads)?)))
 }
 
 fn interlacing(options: &Options, threads: &Threads) -> Outcome {

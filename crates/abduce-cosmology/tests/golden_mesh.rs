@@ -79,7 +79,8 @@ fn groups_are_those_of_scipy() {
     assert_eq!(groups.len(), table["size"].len());
     let velocities = vec![[0.0; 3]; points.len()];
     let mass = abduce_cosmology::halos::catalogue::GroupMass::Count;
-    let catalogue = abduce_cosmology::halos::catalogue::group_properties(&groups, &points, &velocities, 100.0, 1.0, mass, &Threads::new(2)).unwrap();
+    let catalogue =
+        abduce_cosmology::halos::catalogue::group_properties(&groups, &points, &velocities, 100.0, 1.0, mass, &Threads::new(2)).unwrap();
     for (row, &first) in table["first_member"].iter().enumerate() {
         // Equal sizes may come in another order there.
         let g = (0..groups.len()).find(|&g| f64::from(groups.members(g)[0]) == first).unwrap();

@@ -2,13 +2,13 @@
 
 mod golden;
 
+use abduce_cosmology::Cosmology;
 use abduce_cosmology::background::Radiation;
 use abduce_cosmology::fft::{Complex, MeshFft, wave_number};
 use abduce_cosmology::growth::Growth;
 use abduce_cosmology::mesh::{Grid, Scheme, Weights};
 use abduce_cosmology::pm::{Factors, Kernel, LatticeStart, PmError, PmOptions, Schedule, Snapshot, Solver, Spacing, Stepping};
 use abduce_cosmology::statistics::{Binning, Interlacing, PowerOptions, modes_of_points, power_spectrum};
-use abduce_cosmology::Cosmology;
 use abduce_data::npy;
 use abduce_kernels::Threads;
 use std::ops::ControlFlow;
@@ -42,8 +42,7 @@ fn perturbation(delta: &[f64]) -> [Vec<[f64; 3]>; 2] {
     };
     let cell = L / N as f64;
     let gradient = |modes: &[Complex<f64>], sign: f64| {
-        let components: Vec<Vec<f64>> =
-            (0..3).map(|axis| real(modes, &|i| Complex { re: 0.0, im: derivative(i[axis]) })).collect();
+        let components: Vec<Vec<f64>> = (0..3).map(|axis| real(modes, &|i| Complex { re: 0.0, im: derivative(i[axis]) })).collect();
         (0..N * N * N).map(|at| std::array::from_fn(|axis| sign * cell * components[axis][at])).collect()
     };
     let phi1 = potential(delta);
@@ -180,9 +179,7 @@ fn large_modes_grow_linearly_for_any_number_of_steps() {
     let first: Vec<[f32; 3]> = (0..N * N * N)
         .map(|at| {
             let q = [at / (N * N), at / N % N, at % N];
-            std::array::from_fn(|axis| {
-                ((q[axis] as f64 + 0.5) * L / N as f64 + f64::from(displacements[at][axis])).rem_euclid(L) as f32
-            })
+            std::array::from_fn(|axis| ((q[axis] as f64 + 0.5) * L / N as f64 + f64::from(displacements[at][axis])).rem_euclid(L) as f32)
         })
         .collect();
     let before = power(&first);

@@ -3,7 +3,7 @@
 mod golden;
 
 use abduce_cosmology::fft::MeshFft;
-use abduce_cosmology::mesh::{Convention, Grid, Scheme, Weights, deposit, density_contrast};
+use abduce_cosmology::mesh::{Convention, Grid, Scheme, Weights, density_contrast, deposit};
 use abduce_cosmology::statistics::power::SelfConjugate;
 use abduce_cosmology::statistics::{BispectrumPlan, PowerOptions, PowerSpectrum, Triangle, modes_of_field, power_spectrum};
 use abduce_data::npy;

@@ -86,7 +86,17 @@ fn wrong_universes_are_told_where() {
     }
     place.fails(
         1,
-        &["cosmology", "simulate", "universe.yaml", "-o", "out", "--set", "simulation.memory_gib=0.01", "--set", "simulation.particles=128"],
+        &[
+            "cosmology",
+            "simulate",
+            "universe.yaml",
+            "-o",
+            "out",
+            "--set",
+            "simulation.memory_gib=0.01",
+            "--set",
+            "simulation.particles=128",
+        ],
         &["the run needs", "simulation.memory_gib"],
     );
     place.fails(2, &["cosmology", "suite", "universe.yaml", "-o", "out"], &["has no section `design`"]);
@@ -133,16 +143,6 @@ fn a_killed_suite_ends_with_the_same_bytes_and_trains() {
     // A longer suite begins with the shorter one, and `abduce train` takes what is there.
     place.ok(&["cosmology", "suite", "suite.yaml", "-o", "longer", "--set", "design.n=130", "--quiet"]);
     assert_eq!(place.array("longer/x.npy").data()[..x.data().len()], *x.data());
-    place.ok(&[
-        "train",
-        "whole/infer.yaml",
-        "--data",
-        "whole/data.yaml",
-        "-o",
-        "run",
-        "--set",
-        "train_args.max_num_epochs=2",
-        "--quiet",
-    ]);
+    place.ok(&["train", "whole/infer.yaml", "--data", "whole/data.yaml", "-o", "run", "--set", "train_args.max_num_epochs=2", "--quiet"]);
     assert!(place.path("run/posterior.safetensors").exists());
 }

@@ -409,7 +409,9 @@ impl Section for UniverseConfig {
                 findings.error("simulation.transfer", "`transfer: table` needs a table", "add `table: FILE` with columns k and P")
             }
             (TransferConfig::Table, Some(_)) | (_, None) => {}
-            (_, Some(_)) => findings.error("simulation.table", "a table belongs to `transfer: table`", "add `transfer: table`, or leave it out"),
+            (_, Some(_)) => {
+                findings.error("simulation.table", "a table belongs to `transfer: table`", "add `transfer: table`, or leave it out")
+            }
         }
         if let Some(bad) = self.summary.multipoles.iter().find(|l| ![0, 2, 4].contains(*l)) {
             findings.error("summary.multipoles", &format!("there is no multipole {bad}"), "multipoles are 0, 2 and 4");

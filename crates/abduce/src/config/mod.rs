@@ -35,8 +35,8 @@ mod support;
 mod val;
 
 pub use cosmology::{
-    AmplitudeConfig, BispectrumConfig, DesignConfig, FinderConfig, HaloConfig, ModelParameters, PlacementConfig, RangeConfig, SimulationConfig, SpaceConfig,
-    SummaryConfig, SummaryScale, TracerConfig, TransferConfig, UniverseConfig,
+    AmplitudeConfig, BispectrumConfig, DesignConfig, FinderConfig, HaloConfig, ModelParameters, PlacementConfig, RangeConfig,
+    SimulationConfig, SpaceConfig, SummaryConfig, SummaryScale, TracerConfig, TransferConfig, UniverseConfig,
 };
 pub use data::{DataConfig, NanRows};
 pub use explain::explain;

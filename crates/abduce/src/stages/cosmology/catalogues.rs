@@ -6,9 +6,7 @@ use abduce_cosmology::background::{Background, Radiation};
 use abduce_cosmology::files::{Description, GalaxyFile, HaloFile, Kind, SnapshotFile};
 use abduce_cosmology::galaxies::{HaloProperties, Hod, populate};
 use abduce_cosmology::halos::catalogue::{GroupMass, group_properties};
-use abduce_cosmology::halos::{
-    FriendsOfFriends, HaloCatalogue, HaloDefinition, Spheres, friends_of_friends, spherical_overdensity,
-};
+use abduce_cosmology::halos::{FriendsOfFriends, HaloCatalogue, HaloDefinition, Spheres, friends_of_friends, spherical_overdensity};
 use abduce_cosmology::massfunction::{MassDefinition, duffy08_c200c};
 use abduce_data::Seed;
 use abduce_kernels::Threads;
@@ -89,10 +87,8 @@ pub fn galaxies(file: &HaloFile, model: &Hod, seed: Seed, threads: &Threads) -> 
     let mut c = file.catalogue.clone();
     let hosts: Vec<usize> = (0..c.len()).filter(|&i| c.parents[i] < 0).collect();
     let background = Background::new(&d.cosmology, Radiation::Neglected)?;
-    let is_group = matches!(
-        d.mass_definition,
-        Some(HaloDefinition::FriendsOfFriends { .. } | HaloDefinition::FriendsOfFriendsWarren { .. })
-    );
+    let is_group =
+        matches!(d.mass_definition, Some(HaloDefinition::FriendsOfFriends { .. } | HaloDefinition::FriendsOfFriendsWarren { .. }));
     for i in 0..c.len() {
         let mass = c.masses_msun_h[i];
         if !(c.concentrations[i] > 0.0) {

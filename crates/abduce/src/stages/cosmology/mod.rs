@@ -17,7 +17,13 @@ use std::path::{Path, PathBuf};
 /// Bytes as a person reads them.
 pub fn bytes(count: u64) -> String {
     let count = count as f64;
-    if count < 1e6 { format!("{:.0} kB", count / 1e3) } else if count < 1e9 { format!("{:.0} MB", count / 1e6) } else { format!("{:.2} GB", count / 1e9) }
+    if count < 1e6 {
+        format!("{:.0} kB", count / 1e3)
+    } else if count < 1e9 {
+        format!("{:.0} MB", count / 1e6)
+    } else {
+        format!("{:.2} GB", count / 1e9)
+    }
 }
 
 /// The name of a product: `KIND-a0.666667.safetensors`.

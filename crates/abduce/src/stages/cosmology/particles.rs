@@ -33,7 +33,12 @@ pub struct Watch<'a> {
 ///
 /// # Errors
 /// Parameters out of range; a table that cannot be read.
-pub fn linear_power(config: &SimulationConfig, cosmology: &Cosmology, table: Option<&Path>, threads: &Threads) -> Result<LinearPower, Error> {
+pub fn linear_power(
+    config: &SimulationConfig,
+    cosmology: &Cosmology,
+    table: Option<&Path>,
+    threads: &Threads,
+) -> Result<LinearPower, Error> {
     use abduce_cosmology::power::Oscillations;
     match config.transfer {
         TransferConfig::EisensteinHu => Ok(LinearPower::eisenstein_hu(cosmology, Oscillations::Wiggles)?),

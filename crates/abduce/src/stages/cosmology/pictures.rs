@@ -45,7 +45,10 @@ pub fn slice(path: &Path, file: &SnapshotFile, halos: Option<&HaloFile>, threads
         let c = &halos.catalogue;
         let unit = |x: f32| f64::from(x) / box_size;
         // The rms radius of a group is about half of what one would call its size.
-        (0..c.len()).filter(|&i| c.positions[i][2] < depth).map(|i| [unit(c.positions[i][0]), unit(c.positions[i][1]), 2.0 * unit(c.radii_mpc_h[i])]).collect()
+        (0..c.len())
+            .filter(|&i| c.positions[i][2] < depth)
+            .map(|i| [unit(c.positions[i][0]), unit(c.positions[i][1]), 2.0 * unit(c.radii_mpc_h[i])])
+            .collect()
     });
     let png = DensityMap { values, side: cells, circles }.png(PIXELS).map_err(figure_error)?;
     Ok(write_atomic(path, |out| out.write_all(&png))?)
@@ -68,10 +71,7 @@ pub fn power(title: &str, measured: &Measured, linear: &LinearPower, cosmology: 
         y_axis: Axis::log10("P_0 [(Mpc/h)^3]"),
         ratio_label: "P_0/P_{lin}".into(),
         x: p.k_h_per_mpc.clone(),
-        curves: vec![
-            Curve { name: "measured".into(), y: p.p0.clone() },
-            Curve { name: "linear theory".into(), y: theory.clone() },
-        ],
+        curves: vec![Curve { name: "measured".into(), y: p.p0.clone() }, Curve { name: "linear theory".into(), y: theory.clone() }],
         // The ratio is that of what is left without shot noise: a logarithmic axis above has no place for what may be negative.
         ratios: vec![ratio(&clean), vec![1.0; theory.len()]],
     };

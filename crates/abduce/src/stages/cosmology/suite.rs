@@ -60,9 +60,7 @@ pub fn item(
     let Some(snapshot) = kept.filter(|_| done) else { return Ok(None) };
     let file = SnapshotFile { description: describe(&one, snapshot.a)?, snapshot };
     let measured = match one.summary.tracer {
-        TracerConfig::Matter => {
-            estimators.measure(&file.snapshot.positions, &file.snapshot.velocities, &file.description, threads)?
-        }
+        TracerConfig::Matter => estimators.measure(&file.snapshot.positions, &file.snapshot.velocities, &file.description, threads)?,
         TracerConfig::Halos => {
             let halos = catalogues::halos(&file, &one.halos, threads)?;
             estimators.measure(&halos.catalogue.positions, &halos.catalogue.velocities, &halos.description, threads)?
