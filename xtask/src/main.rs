@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout)] // a command-line tool whose output is its tables
 
 mod cells;
+mod cosmology;
 mod gflownet;
 mod memory;
 mod methods;
@@ -40,6 +41,8 @@ enum Verify {
     Gflownet(gflownet::Options),
     /// Training on files larger than memory.
     Memory(memory::Options),
+    /// Particle-mesh runs, haloes and estimators.
+    Cosmology(cosmology::Options),
 }
 
 fn main() -> Outcome {
@@ -50,5 +53,6 @@ fn main() -> Outcome {
         Command::Verify(Verify::Methods(options)) => methods::run(&options),
         Command::Verify(Verify::Gflownet(options)) => gflownet::run(&options),
         Command::Verify(Verify::Memory(options)) => memory::run(&options),
+        Command::Verify(Verify::Cosmology(options)) => cosmology::run(&options),
     }
 }

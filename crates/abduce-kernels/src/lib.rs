@@ -30,6 +30,7 @@ pub mod monotone;
 pub mod optimiser;
 pub mod select;
 pub mod simd;
+pub mod slabs;
 pub mod spline;
 pub mod threads;
 pub mod transpose;

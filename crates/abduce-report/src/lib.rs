@@ -36,9 +36,9 @@ pub use draw::ink::Theme;
 pub use error::FigureError;
 pub use figure::Figure;
 pub use figures::{
-    Calibration, CalibrationBand, CalibrationCurve, CalibrationKind, Conformal, Corner, CornerPosterior, CornerView, EcdfDifference,
-    LogProbHistogram, NetHistory, Prediction, Predictions, RankHistogram, RankHistograms, RegionCalibration, RegionPanel, RegionSeries,
-    Remark, Shape, TrainingCurves, Xy,
+    Calibration, CalibrationBand, CalibrationCurve, CalibrationKind, Conformal, Corner, CornerPosterior, CornerView, Curve, DensityMap,
+    EcdfDifference, LogProbHistogram, NetHistory, Prediction, Predictions, RankHistogram, RankHistograms, RatioCurves, RegionCalibration,
+    RegionPanel, RegionSeries, Remark, Shape, TrainingCurves, Xy,
 };
 pub use label::Label;
 pub use plot::{Axis, Errors, Layer, Tone};

@@ -1,8 +1,8 @@
 //! The command line: what can be asked for, and how the answer becomes an exit status.
 
 use crate::commands::{
-    ComputeArgs, completions, estimate, evidence, explain, gflownet, log_prob, merge, models, prove, report, run, sample, schema, search,
-    simulate, status, submit, train, validate, worker,
+    ComputeArgs, completions, cosmology, estimate, evidence, explain, gflownet, log_prob, merge, models, prove, report, run, sample,
+    schema, search, simulate, status, submit, train, validate, worker,
 };
 use crate::error::{Error, ReportStyle, render};
 use crate::exec::environment::Environment;
@@ -48,6 +48,7 @@ enum Command {
     Status(status::StatusArgs),
     #[command(subcommand)]
     Gflownet(gflownet::GflownetCommand),
+    Cosmology(cosmology::CosmologyArgs),
     Explain(explain::ExplainArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
@@ -108,6 +109,7 @@ fn execute(command: &Command) -> Result<Ending, Error> {
         Command::Merge(args) => merge::run(&session(args.compute)?, args),
         Command::Status(args) => status::run(&session(ComputeArgs::default())?, args),
         Command::Gflownet(command) => gflownet::run(&session(command.compute())?, command),
+        Command::Cosmology(args) => cosmology::run(&session(args.compute())?, args),
         Command::Explain(args) => explain::run(args, out).map(|()| Ending::Done),
         Command::Schema(args) => schema::run(args, out).map(|()| Ending::Done),
         Command::Completions(args) => completions::run(args, Program::command(), out).map(|()| Ending::Done),

@@ -1,5 +1,6 @@
 //! Errors as the user sees them: what is wrong, where in which file, and what to write instead.
 
+use abduce_cosmology::CosmologyError;
 use abduce_data::{DataError, ModelProblem, NpyProblem};
 use abduce_inference::diagnostics::DiagnosticsError;
 use abduce_inference::estimate::EstimateError;
@@ -373,6 +374,18 @@ impl From<PosteriorError> for Error {
             _ => return Self::with_hint(&error, None),
         };
         Self::with_hint(&error, Some(help))
+    }
+}
+
+impl From<CosmologyError> for Error {
+    fn from(error: CosmologyError) -> Self {
+        let help = match &error {
+            CosmologyError::Parameter { name, .. } => format!("choose {name} inside this range"),
+            CosmologyError::NeedsSigma8 { .. } => "give --sigma8, or use --model boltzmann with --a-s".to_string(),
+            CosmologyError::Interval { .. } => "write the lower end first: NAME:LOW:HIGH".to_string(),
+            _ => return Self::with_hint(&error, None),
+        };
+        Self::Usage { message: error.to_string(), help }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commands of the program, one module each.
 
 pub mod completions;
+pub mod cosmology;
 pub mod estimate;
 pub mod evidence;
 pub mod explain;

@@ -1,5 +1,6 @@
 //! `abduce submit COMMAND…`: a command in shards, as a Slurm array or in processes on this machine.
 
+use super::cosmology::universe::{SuiteArgs, suite_work};
 use super::search::SearchArgs;
 use super::simulate::{self, SimulateArgs};
 use super::train::TrainArgs;
@@ -59,6 +60,8 @@ pub enum Sharded {
     Search(SearchArgs),
     /// See `abduce validate`; shards are blocks of test pairs.
     Validate(ValidateArgs),
+    /// See `abduce cosmology suite`; shards are universes.
+    Suite(SuiteArgs),
 }
 
 impl Sharded {
@@ -69,6 +72,7 @@ impl Sharded {
             Self::Train(args) => args.compute,
             Self::Search(args) => args.compute,
             Self::Validate(args) => args.compute,
+            Self::Suite(args) => args.compute,
         }
     }
 }
@@ -101,6 +105,10 @@ pub fn run(session: &Session, args: &SubmitArgs) -> Result<Ending, Error> {
         Sharded::Validate(args) => {
             let (work, items, output) = ValidateWork::plan(session, args)?;
             Order { work: Work::Validate(work), items, output }
+        }
+        Sharded::Suite(args) => {
+            let (work, items, output) = suite_work(session, args)?;
+            Order { work: Work::Suite(Box::new(work)), items, output }
         }
         // Every worker is a shard: there is nothing else to cut.
         Sharded::Search(search) => {

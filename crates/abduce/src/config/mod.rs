@@ -2,7 +2,7 @@
 //!
 //! A file goes through five steps. [`load`] reads it into a tree with positions (`node`), merges the overrides (`overrides`), checks the tree
 //! against the schema of its struct (`schema`, `reader`), fills the defaults that depend on other keys, and runs the struct's own `check`.
-//! Every problem points at its line. The structs are plain data: [`DataConfig`], [`InferConfig`], [`ValConfig`], [`PipelineConfig`], [`SimulatorConfig`], [`StudyConfig`]. They
+//! Every problem points at its line. The structs are plain data: [`DataConfig`], [`InferConfig`], [`ValConfig`], [`PipelineConfig`], [`SimulatorConfig`], [`StudyConfig`], [`UniverseConfig`]. They
 //! are at the same time the YAML sections, the schema (`abduce schema`) and the reference (`abduce explain`).
 //!
 //! ```
@@ -16,6 +16,7 @@
 //! # Ok::<(), abduce::error::ConfigError>(())
 //! ```
 
+mod cosmology;
 mod data;
 mod explain;
 mod gflownet;
@@ -34,6 +35,10 @@ mod study;
 mod support;
 mod val;
 
+pub use cosmology::{
+    AmplitudeConfig, BispectrumConfig, DesignConfig, FinderConfig, HaloConfig, ModelParameters, PlacementConfig, RangeConfig,
+    SimulationConfig, SpaceConfig, SummaryConfig, SummaryScale, TracerConfig, TransferConfig, UniverseConfig,
+};
 pub use data::{DataConfig, NanRows};
 pub use explain::explain;
 pub use gflownet::{EnvironmentConfig, GflownetConfig};
@@ -228,14 +233,16 @@ pub enum SchemaKind {
     Study,
     /// [`GflownetConfig`].
     Gflownet,
+    /// [`UniverseConfig`].
+    Universe,
     /// `metrics.json`.
     Metrics,
 }
 
 impl SchemaKind {
     /// Every kind.
-    pub const ALL: [Self; 8] =
-        [Self::Data, Self::Infer, Self::Val, Self::Pipeline, Self::Simulator, Self::Study, Self::Gflownet, Self::Metrics];
+    pub const ALL: [Self; 9] =
+        [Self::Data, Self::Infer, Self::Val, Self::Pipeline, Self::Simulator, Self::Study, Self::Gflownet, Self::Universe, Self::Metrics];
 
     /// Its name on the command line and in `schema/NAME.json`.
     pub const fn name(self) -> &'static str {
@@ -247,6 +254,7 @@ impl SchemaKind {
             Self::Simulator => SimulatorConfig::KIND,
             Self::Study => StudyConfig::KIND,
             Self::Gflownet => GflownetConfig::KIND,
+            Self::Universe => UniverseConfig::KIND,
             Self::Metrics => "metrics",
         }
     }
@@ -262,6 +270,7 @@ pub fn json_schema(kind: SchemaKind) -> Value {
         SchemaKind::Simulator => schema::published_schema::<SimulatorConfig>(),
         SchemaKind::Study => schema::published_schema::<StudyConfig>(),
         SchemaKind::Gflownet => schema::published_schema::<GflownetConfig>(),
+        SchemaKind::Universe => schema::published_schema::<UniverseConfig>(),
         SchemaKind::Metrics => schema::plain_schema::<abduce_inference::diagnostics::Metrics>(),
     }
 }

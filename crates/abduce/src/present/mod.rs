@@ -47,6 +47,19 @@ fn write_figure(folder: &Path, stem: &str, figure: &Figure) -> Result<[PathBuf; 
     Ok([svg, png])
 }
 
+/// Writes a figure as SVG or PNG, as the file's name ends.
+pub fn write_picture(path: &Path, figure: &Figure) -> Result<(), Error> {
+    let drawn = |source| PresentError::Figure { figure: path.display().to_string(), source };
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("svg") => write_bytes(path, figure.svg().map_err(drawn)?.as_bytes()),
+        Some("png") => write_bytes(path, &figure.png(PNG_SCALE).map_err(drawn)?),
+        _ => Err(Error::Usage {
+            message: format!("{}: pictures are written as .png or .svg", path.display()),
+            help: "let the file's name end in .png or .svg".into(),
+        }),
+    }
+}
+
 /// The file appears complete or not at all.
 fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     Ok(write_atomic(path, |out| out.write_all(bytes)).map_err(PresentError::from)?)

@@ -4,6 +4,7 @@
 
 pub mod calibrate;
 pub mod compare;
+pub mod cosmology;
 pub mod draw;
 pub mod estimate;
 pub mod export;

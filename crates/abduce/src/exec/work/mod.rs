@@ -2,6 +2,7 @@
 
 pub mod search;
 pub mod simulate;
+pub mod suite;
 pub mod train;
 pub mod validate;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use simulate::SimulateWork;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use suite::SuiteWork;
 use train::TrainWork;
 use validate::ValidateWork;
 
@@ -32,6 +34,8 @@ pub enum Work {
     Search(SearchWork),
     /// Blocks of test pairs.
     Validate(ValidateWork),
+    /// Universes of a suite.
+    Suite(Box<SuiteWork>),
 }
 
 /// How the work on a shard ended, when it did not fail.
@@ -53,6 +57,7 @@ impl Work {
             Self::Validate(work) => {
                 format!("validate {}", work.run.as_ref().or(work.metrics.as_ref()).map_or("".into(), |path| path.display().to_string()))
             }
+            Self::Suite(_) => "cosmology suite".into(),
         }
     }
 
@@ -63,6 +68,7 @@ impl Work {
             Self::Train(_) => "networks",
             Self::Search(_) => "workers",
             Self::Validate(_) => "blocks of test pairs",
+            Self::Suite(_) => "universes",
         }
     }
 
@@ -73,6 +79,7 @@ impl Work {
             Self::Train(_) => "train",
             Self::Search(_) => "search",
             Self::Validate(_) => "validate",
+            Self::Suite(_) => "suite",
         }
     }
 
@@ -83,6 +90,7 @@ impl Work {
             Self::Train(work) => vec![work.posterior.clone()],
             Self::Search(_) => vec![output.join(crate::stages::study::RESULTS)],
             Self::Validate(work) => work.results.clone(),
+            Self::Suite(_) => suite::outputs(output).into(),
         }
     }
 
@@ -96,6 +104,7 @@ impl Work {
             Self::Train(work) => work.shard(worker, shard),
             Self::Search(work) => work.shard(worker, shard),
             Self::Validate(work) => work.shard(worker, shard),
+            Self::Suite(work) => work.shard(worker, shard),
         }
     }
 
@@ -110,6 +119,7 @@ impl Work {
             Self::Train(work) => work.merge(session, output, plan, &folder),
             Self::Search(work) => work.merge(session, output, plan, &folder),
             Self::Validate(work) => work.merge(session, output, plan, &folder),
+            Self::Suite(work) => work.merge(session, output, plan, &folder),
         }
     }
 }

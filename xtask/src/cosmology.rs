@@ -1,0 +1,238 @@
+//! Particle-mesh runs, haloes and estimators: how fast, how large, and how right.
+
+use crate::Outcome;
+use abduce_cosmology::Cosmology;
+use abduce_cosmology::background::Radiation;
+use abduce_cosmology::fft::MeshFft;
+use abduce_cosmology::growth::Growth;
+use abduce_cosmology::halos::{FriendsOfFriends, friends_of_friends};
+use abduce_cosmology::initial::{Derivative, LinearField, ModeCut, Order, WhiteNoise};
+use abduce_cosmology::massfunction::{HaloPopulation, MassFunction};
+use abduce_cosmology::mesh::{Convention, Grid, Scheme, Weights, deposit};
+use abduce_cosmology::pm::{Estimate, LatticeStart, PmError, PmOptions, Schedule, Snapshot, Solver, Spacing};
+use abduce_cosmology::power::{LinearPower, Oscillations};
+use abduce_cosmology::statistics::{Binning, BispectrumPlan, Interlacing, PowerOptions, Triangle, modes_of_points, power_spectrum};
+use abduce_data::{Array, Seed, npy};
+use abduce_kernels::Threads;
+use clap::{Args, ValueEnum};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// Painting, power, bispectrum and friends of friends of 128³ particles, and a step of the run that made them.
+    Speed,
+    /// P_l of an interlaced N = 128 mesh against one of N = 512.
+    Interlacing,
+    /// Friends of friends of runs with B = 2 against Bhattacharya et al. 2011.
+    MassFunction,
+    /// Time and memory of a run against its estimate.
+    Estimate,
+}
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// What to check.
+    what: What,
+    /// Threads.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Particles per side.
+    #[arg(long, default_value_t = 128)]
+    particles: usize,
+    /// Side of the box [Mpc/h].
+    #[arg(long, default_value_t = 500.0)]
+    box_size: f64,
+    /// Mesh cells per particle and side.
+    #[arg(long, default_value_t = 1)]
+    mesh_factor: usize,
+    /// Steps.
+    #[arg(long, default_value_t = 10)]
+    steps: usize,
+    /// Seeds.
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    seeds: Vec<u64>,
+    /// Writes the positions of the first run as npy, for peers.
+    #[arg(long)]
+    save: Option<PathBuf>,
+}
+
+impl Options {
+    fn simulate(&self, seed: u64, last: f64, threads: &Threads) -> Result<Snapshot, PmError> {
+        let cosmology = Cosmology::QUIJOTE;
+        let growth = Growth::new(&cosmology, Radiation::Neglected)?;
+        let power = LinearPower::eisenstein_hu(&cosmology, Oscillations::Wiggles)?;
+        let noise = WhiteNoise::gaussian(Seed(seed));
+        let begun = Instant::now();
+        let field = LinearField::<f32>::draw(&power, self.particles, self.box_size, &noise, ModeCut::Cube, threads)?;
+        let perturbation = field.perturbation(Order::Second, Derivative::Spectral, threads)?;
+        drop(field);
+        let start = perturbation.at(&growth, 0.1, threads)?;
+        drop(perturbation);
+        let lattice = LatticeStart {
+            per_side: self.particles,
+            box_size_mpc_h: self.box_size,
+            displacements: &start.displacements,
+            momenta: &start.momenta,
+            perturbation: None,
+        };
+        let schedule = Schedule::spaced(0.1, last, self.steps, Spacing::Linear, &[])?;
+        let options = PmOptions { mesh_factor: self.mesh_factor, ..PmOptions::default() };
+        let mut solver = Solver::new(&lattice, &growth, schedule, &options, threads)?;
+        drop(start);
+        println!("initial conditions {:.2} s", begun.elapsed().as_secs_f64());
+        let mut times = Vec::new();
+        let mut clock = Instant::now();
+        let mut kept = None;
+        let progress = |done: usize, steps: usize| {
+            let time = clock.elapsed().as_secs_f64();
+            if done == 0 {
+                println!("first force {time:.3} s: {:.1} s for {steps} steps", time * steps as f64);
+            } else {
+                times.push(time);
+            }
+            clock = Instant::now();
+            ControlFlow::Continue(())
+        };
+        solver.run(&[last], threads, progress, |snapshot| {
+            kept = Some(snapshot);
+            Ok::<(), PmError>(())
+        })?;
+        let total: f64 = times.iter().sum();
+        times.sort_by(f64::total_cmp);
+        println!("steps: {total:.2} s in all, median {:.3} s, best {:.3} s", times[times.len() / 2], times[0]);
+        kept.ok_or(PmError::Range { name: "snapshots", value: 0.0, range: "1" })
+    }
+}
+
+/// Best and median of some repetitions in seconds.
+fn time(what: &str, mut work: impl FnMut() -> Result<(), Box<dyn std::error::Error>>) -> Outcome {
+    let mut times = Vec::new();
+    for _ in 0..7 {
+        let begun = Instant::now();
+        work()?;
+        times.push(begun.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    println!("{what:40} best {:.4} s, median {:.4} s", times[0], times[3]);
+    Ok(())
+}
+
+pub(crate) fn run(options: &Options) -> Outcome {
+    let threads = Threads::new(options.threads);
+    match options.what {
+        What::Speed => speed(options, &threads),
+        What::Interlacing => interlacing(options, &threads),
+        What::MassFunction => mass_function(options, &threads),
+        What::Estimate => estimate(options, &threads),
+    }
+}
+
+fn speed(options: &Options, threads: &Threads) -> Outcome {
+    let snapshot = options.simulate(options.seeds[0], 2.0 / 3.0, threads)?;
+    println!("peak memory {:.1} bytes per particle", peak_bytes()? / options.particles.pow(3) as f64);
+    let points = &snapshot.positions;
+    if let Some(path) = &options.save {
+        npy::write(path, &Array::new(vec![points.len(), 3], points.as_flattened().to_vec())?)?;
+    }
+    let grid = Grid::new(options.particles, options.box_size)?;
+    let fft = MeshFft::new([grid.cells(); 3])?;
+    time("CIC", || Ok(drop(deposit(points, Weights::Equal, grid, Scheme::Cic, Convention::Cells, 0.0, threads)?)))?;
+    time("TSC", || Ok(drop(deposit(points, Weights::Equal, grid, Scheme::Tsc, Convention::Cells, 0.0, threads)?)))?;
+    let modes = modes_of_points(points, Weights::Equal, grid, Scheme::Cic, Interlacing::Off, &fft, threads)?;
+    let mesh = deposit(points, Weights::Equal, grid, Scheme::Cic, Convention::Cells, 0.0, threads)?;
+    time("P_0,2,4 of a mesh", || {
+        let modes = abduce_cosmology::statistics::modes_of_field(&mesh, grid, Some(Scheme::Cic), &fft, threads)?;
+        Ok(drop(power_spectrum(&modes, &PowerOptions::along_z(), threads)?))
+    })?;
+    time("P_0,2,4 of particles, interlaced TSC", || {
+        let modes = modes_of_points(points, Weights::Equal, grid, Scheme::Tsc, Interlacing::On, &fft, threads)?;
+        Ok(drop(power_spectrum(&modes, &PowerOptions::along_z(), threads)?))
+    })?;
+    let triangles = || -> Vec<Triangle> {
+        (0..8).map(|i| Triangle::from_angle(0.2, 0.3, 0.1 + (std::f64::consts::PI - 0.2) * f64::from(i) / 7.0)).collect()
+    };
+    let kf = grid.fundamental_h_per_mpc();
+    let plan = BispectrumPlan::new(grid, triangles(), kf, None, threads)?;
+    time("B, 8 angles, triangles counted anew", || {
+        let plan = BispectrumPlan::new(grid, triangles(), kf, None, threads)?;
+        Ok(drop(plan.measure(&modes, threads)?))
+    })?;
+    time("B, 8 angles", || Ok(drop(plan.measure(&modes, threads)?)))?;
+    time("friends of friends", || Ok(drop(friends_of_friends(points, options.box_size, &FriendsOfFriends::default(), threads)?)))
+}
+
+fn interlacing(options: &Options, threads: &Threads) -> Outcome {
+    let snapshot = options.simulate(options.seeds[0], 1.0, threads)?;
+    let measure = |cells: usize, interlacing| -> Result<_, Box<dyn std::error::Error>> {
+        let grid = Grid::new(cells, options.box_size)?;
+        let fft = MeshFft::new([cells; 3])?;
+        let modes = modes_of_points(&snapshot.positions, Weights::Equal, grid, Scheme::Tsc, interlacing, &fft, threads)?;
+        let settings = PowerOptions { binning: Binning { first: 1.0, width: 2.0 }, ..PowerOptions::along_z() };
+        Ok(power_spectrum(&modes, &settings, threads)?)
+    };
+    let truth = measure(512, Interlacing::On)?;
+    let nyquist = Grid::new(128, options.box_size)?.nyquist_h_per_mpc();
+    for interlacing in [Interlacing::On, Interlacing::Off] {
+        let found = measure(128, interlacing)?;
+        let mut worst = [0.0f64; 3];
+        for bin in (0..found.p0.len()).take_while(|&bin| found.k_h_per_mpc[bin] < 0.95 * nyquist) {
+            for (worst, (a, b)) in worst.iter_mut().zip([(&found.p0, &truth.p0), (&found.p2, &truth.p2), (&found.p4, &truth.p4)]) {
+                *worst = worst.max((a[bin] - b[bin]).abs() / truth.p0[bin]);
+            }
+        }
+        println!("{interlacing:?}: largest |P_l - truth|/P_0 below 0.95 of Nyquist: {worst:.5?}");
+    }
+    Ok(())
+}
+
+fn mass_function(options: &Options, threads: &Threads) -> Outcome {
+    let cosmology = Cosmology::QUIJOTE;
+    let power = LinearPower::eisenstein_hu(&cosmology, Oscillations::Wiggles)?;
+    let haloes = HaloPopulation::new(&cosmology, &power)?;
+    let m_p = cosmology.particle_mass_msun_h(options.particles, options.box_size);
+    let expected = |mass: f64| haloes.mass_function(MassFunction::Bhattacharya11, mass, 1.0);
+    let edges: Vec<f64> = (0..=8).map(|i| 100.0 * 20f64.powf(f64::from(i) / 8.0)).collect();
+    let mut counts = [0usize; 8];
+    for &seed in &options.seeds {
+        let snapshot = options.simulate(seed, 1.0, threads)?;
+        let settings = FriendsOfFriends { linking: 0.2, min_particles: 50 };
+        let groups = friends_of_friends(&snapshot.positions, options.box_size, &settings, threads)?;
+        for g in 0..groups.len() {
+            // Warren et al. 2006.
+            let n = groups.members(g).len() as f64;
+            let n = n * (1.0 - n.powf(-0.6));
+            if let Some(bin) = (0..8).find(|&bin| edges[bin] <= n && n < edges[bin + 1]) {
+                counts[bin] += 1;
+            }
+        }
+    }
+    let volume = options.box_size.powi(3) * options.seeds.len() as f64;
+    for (bin, count) in counts.iter().enumerate() {
+        let (low, high) = ((edges[bin] * m_p).ln(), (edges[bin + 1] * m_p).ln());
+        let steps = 64;
+        let h = (high - low) / f64::from(steps);
+        let integral: f64 = (0..steps).map(|i| expected((low + (f64::from(i) + 0.5) * h).exp()) * h).sum();
+        let ratio = *count as f64 / (integral * volume);
+        println!("{:6.0} to {:6.0} particles: {count:6} haloes, {ratio:.3} of Bhattacharya et al.", edges[bin], edges[bin + 1]);
+    }
+    Ok(())
+}
+
+fn estimate(options: &Options, threads: &Threads) -> Outcome {
+    let settings = PmOptions { mesh_factor: options.mesh_factor, ..PmOptions::default() };
+    let estimate = Estimate::new(options.particles, &settings, threads.count());
+    println!("estimate {:.3} GB", estimate.peak as f64 / 1e9);
+    options.simulate(options.seeds[0], 1.0, threads)?;
+    println!("measured {:.3} GB", peak_bytes()? / 1e9);
+    Ok(())
+}
+
+/// The most memory that this process has held.
+fn peak_bytes() -> Result<f64, Box<dyn std::error::Error>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    let kilobytes: f64 = line.split_whitespace().next().ok_or("no number")?.parse()?;
+    Ok(kilobytes * 1024.0)
+}
