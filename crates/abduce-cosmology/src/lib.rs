@@ -26,7 +26,7 @@ pub mod growth;
 pub mod initial;
 pub mod massfunction;
 pub mod power;
-mod quadrature;
+pub mod quadrature;
 pub mod spline;
 
 pub use cosmology::{Amplitude, Cosmology};
