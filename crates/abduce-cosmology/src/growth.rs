@@ -133,6 +133,13 @@ mod tests {
         }
     }
 
+    /// D at z = 1 for Ωm = 0.3 from the hypergeometric form a ₂F₁(1/3, 1; 11/6; −a³(1 − Ωm)/Ωm) (scipy 1.17).
+    #[test]
+    fn growth_has_its_closed_form() {
+        let growth = Growth::new(&Cosmology { omega_m: 0.3, ..Cosmology::QUIJOTE }, Radiation::Neglected).unwrap();
+        assert!((growth.at(0.5).d1 / 0.611805753301 - 1.0).abs() < 1e-9, "{}", growth.at(0.5).d1);
+    }
+
     /// Einstein-de Sitter: D = a, D2 = −3/7 a²; also before the first step.
     #[test]
     fn flat_matter_grows_as_the_scale_factor() {

@@ -31,7 +31,7 @@ pub mod massfunction;
 pub mod mesh;
 pub mod pm;
 pub mod power;
-mod quadrature;
+pub mod quadrature;
 pub mod spline;
 pub mod statistics;
 

@@ -1,4 +1,4 @@
-//! Gauss-Legendre quadrature and cubic splines.
+//! Gauss-Legendre quadrature.
 
 /// Positive nodes and weights of the 16-point Gauss-Legendre rule on [−1, 1]; the negative ones mirror them.
 const GAUSS_LEGENDRE: [(f64, f64); 8] = [
@@ -13,12 +13,12 @@ const GAUSS_LEGENDRE: [(f64, f64); 8] = [
 ];
 
 /// All 16 nodes and weights on [−1, 1], increasing.
-pub(crate) fn gauss_legendre() -> [(f64, f64); 16] {
+pub fn gauss_legendre() -> [(f64, f64); 16] {
     std::array::from_fn(|i| if i < 8 { (-GAUSS_LEGENDRE[7 - i].0, GAUSS_LEGENDRE[7 - i].1) } else { GAUSS_LEGENDRE[i - 8] })
 }
 
 /// ∫ f over [low, high]: `panels` panels of 16 Gauss-Legendre nodes.
-pub(crate) fn integrate(low: f64, high: f64, panels: usize, mut f: impl FnMut(f64) -> f64) -> f64 {
+pub fn integrate(low: f64, high: f64, panels: usize, mut f: impl FnMut(f64) -> f64) -> f64 {
     let rule = gauss_legendre();
     let half = 0.5 * (high - low) / panels as f64;
     let mut sum = 0.0;

@@ -13,7 +13,7 @@ mod system;
 mod thermodynamics;
 
 use crate::cosmology::{Amplitude, Cosmology};
-use crate::error::{Result, positive};
+use crate::error::{CosmologyError, Result, positive};
 use crate::power::{EisensteinHu, LinearPower};
 use crate::spline::CubicSpline;
 use abduce_kernels::Threads;
@@ -32,9 +32,9 @@ const MODES_PER_ITEM: usize = 4;
 pub struct Precision {
     /// Error allowed per step, relative.
     pub tolerance: f64,
-    /// Last moment of the photon hierarchies, at least 4.
+    /// Last moment of the photon hierarchies, 4 to 1000.
     pub photon_moments: usize,
-    /// Last moment of the neutrino hierarchy, at least 4.
+    /// Last moment of the neutrino hierarchy, 4 to 1000. Reflection at the end comes back at twice as many waves, so 0.6 `streaming_waves` do.
     pub neutrino_moments: usize,
     /// kτ from which neutrinos are streaming.
     pub streaming_waves: f64,
@@ -75,6 +75,35 @@ impl Default for Precision {
     }
 }
 
+impl Precision {
+    /// Refuses settings with which nothing can be solved.
+    fn check(&self) -> Result<()> {
+        for (what, value) in [
+            ("tolerance", self.tolerance),
+            ("streaming_waves", self.streaming_waves),
+            ("photon_waves", self.photon_waves),
+            ("streaming_depth", self.streaming_depth),
+            ("diffusion_exponent", self.diffusion_exponent),
+            ("start_k_time", self.start_k_time),
+            ("start_time_mpc", self.start_time_mpc),
+            ("modes_per_oscillation", self.modes_per_oscillation),
+            ("modes_per_decade", self.modes_per_decade),
+            ("the smallest k", self.k_range_h_per_mpc[0]),
+        ] {
+            positive(what, value)?;
+        }
+        let inside = |name, value: f64, low: f64, high: f64, range| {
+            if (low..=high).contains(&value) { Ok(()) } else { Err(CosmologyError::Parameter { name, value, range }) }
+        };
+        inside("photon_moments", self.photon_moments as f64, 4.0, 1000.0, "4 to 1000")?;
+        inside("neutrino_moments", self.neutrino_moments as f64, 4.0, 1000.0, "4 to 1000")?;
+        // Waves are followed until they stream; the history begins at a = 5e-12.
+        inside("start_k_time", self.start_k_time, 1e-5, 0.1, "[1e-5, 0.1]")?;
+        let [low, high] = self.k_range_h_per_mpc;
+        inside("the largest k", high, 2.0 * low, 100.0, "from twice the smallest to 100 h/Mpc")
+    }
+}
+
 /// Transfer of the primordial curvature to the matter density at several times.
 #[derive(Clone, Debug)]
 pub struct MatterTransfer {
@@ -90,7 +119,8 @@ impl MatterTransfer {
     /// # Errors
     /// Parameters or scale factors out of range; an integration that fails.
     pub fn new(cosmology: &Cosmology, a: &[f64], precision: &Precision, threads: &Threads) -> Result<Self> {
-        let stops = a.iter().map(|&a| check_scale_factor(a)).collect::<Result<Vec<f64>>>()?;
+        precision.check()?;
+        let stops = log_scale_factors(a)?;
         let smooth = EisensteinHu::new(cosmology)?;
         let thermo = Thermodynamics::new(cosmology, Expansion::new(cosmology)?);
         let k = modes(&smooth, cosmology.h, precision);
@@ -150,17 +180,25 @@ impl LinearPower {
     pub fn boltzmann(cosmology: &Cosmology, threads: &Threads) -> Result<Self> {
         let today = MatterTransfer::new(cosmology, &[1.0], &Precision::default(), threads)?.power()?;
         // One time was asked for.
-        today.into_iter().next().ok_or(crate::error::CosmologyError::Length { what: "the spectra", found: 0, expected: 1 })
+        today.into_iter().next().ok_or(CosmologyError::Length { what: "the spectra", found: 0, expected: 1 })
     }
 }
 
-fn check_scale_factor(a: f64) -> Result<f64> {
-    positive("the scale factor", a)?;
-    if (1e-3..=1.0).contains(&a) {
-        Ok(libm::log(a))
-    } else {
-        Err(crate::error::CosmologyError::Parameter { name: "a", value: a, range: "[0.001, 1], where matter is what power spectra are of" })
+/// Logarithms of the times asked for.
+fn log_scale_factors(a: &[f64]) -> Result<Vec<f64>> {
+    let refused = |value, range| Err(CosmologyError::Parameter { name: "a", value, range });
+    if a.is_empty() {
+        return Err(CosmologyError::Length { what: "the scale factors", found: 0, expected: 1 });
     }
+    for (i, &value) in a.iter().enumerate() {
+        if !(1e-3..=1.0).contains(&value) {
+            return refused(value, "[0.001, 1], where power spectra are of matter");
+        }
+        if i > 0 && value <= a[i - 1] {
+            return refused(value, "scale factors above the one before it: they must rise");
+        }
+    }
+    Ok(a.iter().map(|&a| libm::log(a)).collect())
 }
 
 /// Wave numbers in h/Mpc: equal steps while acoustic waves are resolved, equal ratios elsewhere.

@@ -47,8 +47,6 @@ pub(super) struct Evolution<'a> {
     next: Vec<f64>,
     slopes: [Vec<f64>; STAGES],
     ratios: Vec<f64>,
-    /// Steps taken for all modes so far.
-    pub(super) steps: usize,
 }
 
 impl<'a> Evolution<'a> {
@@ -71,7 +69,6 @@ impl<'a> Evolution<'a> {
             next: vec![0.0; length],
             slopes: std::array::from_fn(|_| vec![0.0; length]),
             ratios: vec![0.0; length],
-            steps: 0,
         }
     }
 
@@ -94,8 +91,7 @@ impl<'a> Evolution<'a> {
                 } else {
                     step
                 };
-                let (error, end) = self.attempt(log_a, h, k, followed);
-                self.steps += 1;
+                let (error, end) = self.attempt(log_a, h, k, followed, self.active(k * epoch.time));
                 // NaN and infinity shrink the step like any other large error.
                 let factor = if error > 0.0 { (0.9 * libm::pow(error, -0.25)).clamp(0.2, 4.0) } else { 4.0 };
                 let factor = if error.is_nan() { 0.2 } else { factor };
@@ -109,11 +105,10 @@ impl<'a> Evolution<'a> {
                         followed = now;
                         self.first_slope(&epoch, k, followed);
                     }
-                }
-                step = h * factor;
-                if step < SHORTEST_STEP {
+                } else if h < SHORTEST_STEP {
                     return Err(CosmologyError::Integration { what: "the Boltzmann equations", a: libm::exp(log_a), k_per_mpc: k });
                 }
+                step = h * factor;
             }
             let d = &self.densities;
             *delta = (d.cold * self.state[COLD] + d.baryons * self.state[BARYON]) / (d.cold + d.baryons);
@@ -179,9 +174,10 @@ impl<'a> Evolution<'a> {
         }
     }
 
-    /// Last moments in use at kτ = `waves`: power moves up the hierarchies one moment per wave, so that higher ones are still 0.
+    /// Last moments in use for a step that begins at kτ = `waves`: power moves up the hierarchies one moment per wave, so that higher ones are still 0
+    /// when it ends.
     fn active(&self, waves: f64) -> [usize; 3] {
-        let reached = 6 + (1.5 * waves) as usize;
+        let reached = 8 + (2.0 * waves) as usize;
         self.last.map(|last| last.min(reached))
     }
 
@@ -194,10 +190,9 @@ impl<'a> Evolution<'a> {
         })
     }
 
-    /// Tries a step of `h`: the error in units of the tolerance, and the epoch at its end. The result is in `next`, its slope the last one.
-    fn attempt(&mut self, log_a: f64, h: f64, k: f64, followed: Followed) -> (f64, Epoch) {
-        let mut epoch = self.thermo.at(log_a + h);
-        let last = self.active(k * epoch.time);
+    /// Tries a step of `h` with moments up to `last`: the error in units of the tolerance, and the epoch at its end. The result is in `next`, its slope the last one.
+    fn attempt(&mut self, log_a: f64, h: f64, k: f64, followed: Followed, last: [usize; 3]) -> (f64, Epoch) {
+        let mut epoch = self.thermo.at(log_a);
         let spans = self.spans(followed, last);
         for stage in 1..STAGES {
             epoch = self.thermo.at(log_a + NODES[stage] * h);

@@ -21,7 +21,7 @@ pub(super) const PHOTON: usize = 4;
 pub(super) const POLARISATION: usize = 7;
 pub(super) const NEUTRINO: usize = 10;
 pub(super) const CORE: usize = 13;
-/// The three moment hierarchies: core index of l = 2 and number of core unknowns needed for the hierarchy to be followed.
+/// Core index of the moment l = 2 of the photon, polarisation and neutrino hierarchies.
 pub(super) const CHAINS: [usize; 3] = [PHOTON + 2, POLARISATION + 2, NEUTRINO + 2];
 
 /// Which relativistic species are followed moment by moment.
@@ -52,7 +52,7 @@ impl Followed {
     }
 }
 
-/// Densities times 4πG a² today's a, in 1/Mpc²: constant coefficients of the g_i.
+/// (3/2) H0² Ω_i in 1/Mpc²: g_i = 4πG a² ρ_i is this over a for matter and over a² for radiation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Densities {
     pub(super) cold: f64,

@@ -112,7 +112,49 @@ fn large_scales_grow_as_k_squared() {
 
 #[test]
 fn times_that_cannot_be_are_refused() {
-    for a in [0.0, 2.0, f64::NAN] {
-        assert!(MatterTransfer::new(&Cosmology::QUIJOTE, &[a], &Precision::default(), &Threads::single()).is_err());
+    for a in [&[][..], &[0.0], &[2.0], &[f64::NAN], &[1.0, 0.5]] {
+        assert!(MatterTransfer::new(&Cosmology::QUIJOTE, a, &Precision::default(), &Threads::single()).is_err());
+    }
+    let careless = Precision { photon_moments: 1, ..Precision::default() };
+    assert!(MatterTransfer::new(&Cosmology::QUIJOTE, &[1.0], &careless, &Threads::single()).is_err());
+}
+
+#[test]
+fn zz_scan() {
+    let rows = golden::rows("linear/linear_pk_z0.csv").unwrap();
+    let cosmologies = golden::cosmologies().unwrap();
+    let d = Precision::default();
+    for (name, p) in [
+        ("default", d),
+        ("ph 6", Precision { photon_moments: 6, ..d }),
+        ("ph 6 nu 14 X15", Precision { photon_moments: 6, neutrino_moments: 14, streaming_waves: 15.0, photon_waves: 21.0, ..d }),
+        ("ph 8", Precision { photon_moments: 8, ..d }),
+    ] {
+        println!("{name}");
+        for index in [0usize, 3, 11] {
+            let start = std::time::Instant::now();
+            let power = MatterTransfer::new(&cosmologies[index].1, &[1.0], &p, &Threads::single()).unwrap().power().unwrap().remove(0);
+            let time = start.elapsed();
+            print!("   {} {time:?}", cosmologies[index].0);
+            for (low, high) in [(0.0, 1e-3), (1e-3, 1e-2), (1e-2, 0.03), (0.03, 0.1), (0.1, 0.3), (0.3, 1.0), (1.0, 3.0), (3.0, 10.0), (10.0, 20.1)] {
+                let mut worst = 0.0f64;
+                for row in &rows {
+                    let (k, p): (f64, f64) = (row[0].parse().unwrap(), row[index + 1].parse().unwrap());
+                    let ratio = (power.at(k) / p).ln();
+                    if (low..high).contains(&k) && ratio.abs() > worst.abs() { worst = ratio; }
+                }
+                print!(" {:+.2}", worst * 1e3);
+            }
+            println!();
+            if index == 11 {
+                for row in &rows {
+                    let (k, p): (f64, f64) = (row[0].parse().unwrap(), row[index + 1].parse().unwrap());
+                    if (5e-3..0.1).contains(&k) {
+                        print!("{k:.4} {:+.2}, ", 1e3 * (power.at(k) / p).ln());
+                    }
+                }
+                println!();
+            }
+        }
     }
 }

@@ -24,16 +24,16 @@
 
 mod background;
 mod bilinear;
-mod mass_function;
 mod noise;
 mod scaling;
 
 use super::{Outcome, Simulator, built_in_prior};
 use crate::prior::{Prior, PriorSpec, Table};
+use abduce_cosmology::massfunction::{HaloPopulation, MassDefinition, tinker08};
+use abduce_cosmology::power::{LinearPower, Oscillations};
 use abduce_data::{ParameterInfo, Rng};
 use background::Cosmology;
 use bilinear::{Axis, Bilinear, trapezium};
-use mass_function::{MassVariance, tinker_multiplicity};
 use noise::NOISE_LEVELS;
 use scaling::Detection;
 
@@ -43,7 +43,7 @@ mod catalogue;
 use catalogue::example_catalogue;
 
 /// The model that the catalogue assumes.
-const COSMOLOGY: Cosmology = Cosmology { omega_m: 0.3, omega_b: 0.05, h: 0.7, n_s: 0.95, sigma8: 0.8 };
+const COSMOLOGY: Cosmology = Cosmology { model: abduce_cosmology::Cosmology::lcdm(0.3, 0.05, 0.7, 0.95, 0.8) };
 
 /// log10(M500c/Msun) from 1e14 to 2e15 Msun. The mass function falls by less than a factor e^{−0.3} from one point to the next.
 const LOG10_MASS: Axis = Axis { low: 14.0, high: 15.301_029_995_663_981, points: 201 };
@@ -102,23 +102,26 @@ impl Default for SzCluster {
 
 /// dn/dlog10 M dV/dz on the grid, row-major (z, log10 M), up to a factor.
 fn population_density() -> Vec<f64> {
-    let variance = MassVariance::new(&COSMOLOGY);
+    let model = &COSMOLOGY.model;
+    let power = LinearPower::eisenstein_hu(model, Oscillations::Wiggles).expect("the model is a constant with a sigma8");
+    let haloes = HaloPopulation::new(model, &power).expect("the model is a constant of this simulator");
     let masses: Vec<(f64, f64, f64)> = LOG10_MASS
         .values()
         .into_iter()
         .map(|log10_mass| {
-            let mass_msun_h = libm::exp10(log10_mass) * COSMOLOGY.h;
-            let (sigma, slope) = variance.sigma_and_slope(mass_msun_h);
+            let mass_msun_h = libm::exp10(log10_mass) * model.h;
+            let (sigma, slope) = haloes.sigma_and_slope(mass_msun_h, 1.0);
             (mass_msun_h, sigma, slope)
         })
         .collect();
+    let background = COSMOLOGY.background();
     let mut density = Vec::with_capacity(LOG10_MASS.points * REDSHIFT.points);
     for z in REDSHIFT.values() {
-        let (growth, volume) = (COSMOLOGY.growth(z), COSMOLOGY.volume_element(z));
-        // 500 times the critical density in units of the mean matter density.
-        let overdensity = 500.0 / COSMOLOGY.omega_m_at(z);
+        let a = 1.0 / (1.0 + z);
+        let (growth, volume) = (haloes.growth().at(a).d1, background.volume_element(a));
+        let overdensity = MassDefinition::Critical(500.0).mean_overdensity(&background, a);
         density.extend(masses.iter().map(|&(mass_msun_h, sigma, slope)| {
-            tinker_multiplicity(sigma * growth, z, overdensity) * variance.density() / mass_msun_h * slope * volume
+            tinker08(sigma * growth, z, overdensity) * model.matter_density() / mass_msun_h * slope * volume
         }));
     }
     density
