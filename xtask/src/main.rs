@@ -5,10 +5,14 @@
 #![allow(clippy::print_stdout)] // a command-line tool whose output is its tables
 
 mod cells;
+mod layers;
 mod memory;
+mod peer;
 mod runs;
 mod sbibm;
 mod steps;
+#[path = "../../crates/abduce-nn/tests/tensors/workloads.rs"]
+mod workloads;
 
 use clap::{Parser, Subcommand};
 use std::error::Error;
@@ -30,6 +34,8 @@ enum Verify {
     Sbibm(sbibm::Options),
     /// Training steps against torch, alternating in one run.
     Steps(steps::Options),
+    /// Training steps of large networks against torch, alternating in one run.
+    Layers(layers::Options),
     /// A whole NPE run with sbi's settings, for comparison with `benches/peers/npe_run.py` on the same arrays.
     Run(runs::Options),
     /// Training on files larger than memory.
@@ -40,6 +46,7 @@ fn main() -> Outcome {
     match Command::parse() {
         Command::Verify(Verify::Sbibm(options)) => sbibm::run(&options),
         Command::Verify(Verify::Steps(options)) => steps::run(&options),
+        Command::Verify(Verify::Layers(options)) => layers::run(&options),
         Command::Verify(Verify::Run(options)) => runs::run(&options),
         Command::Verify(Verify::Memory(options)) => memory::run(&options),
     }

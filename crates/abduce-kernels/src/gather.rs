@@ -59,6 +59,13 @@ pub const PANEL: usize = 64;
 /// Steps of the depth that a panel takes at once: 256 rows of 64 columns are 64 KiB.
 const BLOCK: usize = 256;
 
+/// Elements of a column panel that stay in the second-level cache. Below, rows are taken in groups, each through the whole depth, so that what they read
+/// of the left operand and write stays near too; a longer panel is read once for all rows instead.
+const NEAR: usize = 64 * 1024;
+
+/// Rows of a group.
+const GROUP: usize = 96;
+
 impl Simd {
     /// Row i of the result is written to `out[targets[i]..targets[i] + cols]`.
     ///
@@ -132,37 +139,40 @@ unsafe fn product<S: Lanes>(left: &Gathered<'_>, right: &Right<'_>, cols: usize,
                 (data.as_ptr().wrapping_add(panel * depth + column - panel), (cols - panel).min(PANEL))
             }
         };
-        let mut done = 0;
-        loop {
-            let block = (depth - done).min(BLOCK);
-            let begin = match start {
-                _ if done > 0 => Begin::Destination,
-                Start::Zero => Begin::Zero,
-                Start::Destination => Begin::Destination,
-                Start::Bias(bias) => Begin::Bias(bias.as_ptr().wrapping_add(column)),
-            };
-            let part = Part {
-                data: left.data.as_ptr(),
-                depth: &left.depth[done..done + block],
-                b: b.wrapping_add(done * stride),
-                stride,
-                out: out.wrapping_add(column),
-                width,
-                begin,
-            };
-            // SAFETY: the caller checked that all operands cover their shapes.
-            unsafe {
-                match width.div_ceil(LANES) {
-                    4 => rows_of_tiles::<S, 6, 4>(left.rows, targets, &part),
-                    3 => rows_of_tiles::<S, 8, 3>(left.rows, targets, &part),
-                    2 => rows_of_tiles::<S, 8, 2>(left.rows, targets, &part),
-                    _ if S::TILE_VECTORS == 1 => rows_of_tiles::<S, 5, 1>(left.rows, targets, &part),
-                    _ => rows_of_tiles::<S, 8, 1>(left.rows, targets, &part),
+        let group = if depth * width <= NEAR { GROUP } else { left.rows.len() };
+        for (rows, targets) in left.rows.chunks(group).zip(targets.chunks(group)) {
+            let mut done = 0;
+            loop {
+                let block = (depth - done).min(BLOCK);
+                let begin = match start {
+                    _ if done > 0 => Begin::Destination,
+                    Start::Zero => Begin::Zero,
+                    Start::Destination => Begin::Destination,
+                    Start::Bias(bias) => Begin::Bias(bias.as_ptr().wrapping_add(column)),
+                };
+                let part = Part {
+                    data: left.data.as_ptr(),
+                    depth: &left.depth[done..done + block],
+                    b: b.wrapping_add(done * stride),
+                    stride,
+                    out: out.wrapping_add(column),
+                    width,
+                    begin,
+                };
+                // SAFETY: the caller checked that all operands cover their shapes.
+                unsafe {
+                    match width.div_ceil(LANES) {
+                        4 => rows_of_tiles::<S, 6, 4>(rows, targets, &part),
+                        3 => rows_of_tiles::<S, 8, 3>(rows, targets, &part),
+                        2 => rows_of_tiles::<S, 8, 2>(rows, targets, &part),
+                        _ if S::TILE_VECTORS == 1 => rows_of_tiles::<S, 5, 1>(rows, targets, &part),
+                        _ => rows_of_tiles::<S, 8, 1>(rows, targets, &part),
+                    }
                 }
-            }
-            done += block;
-            if done == depth {
-                break;
+                done += block;
+                if done == depth {
+                    break;
+                }
             }
         }
         column += width;
@@ -300,9 +310,18 @@ mod tests {
     #[test]
     fn products_match_a_plain_f64_loop_for_all_shapes_layouts_and_levels() {
         for simd in Simd::all() {
-            for (rows, cols, depth) in
-                [(1, 1, 1), (5, 16, 3), (8, 32, 300), (13, 48, 27), (6, 64, 600), (7, 100, 257), (20, 130, 40), (3, 7, 0), (17, 12, 512)]
-            {
+            for (rows, cols, depth) in [
+                (1, 1, 1),
+                (5, 16, 3),
+                (8, 32, 300),
+                (200, 20, 30),
+                (13, 48, 27),
+                (6, 64, 600),
+                (7, 100, 257),
+                (20, 130, 40),
+                (3, 7, 0),
+                (17, 12, 512),
+            ] {
                 let data = pseudo(2000, 1);
                 let table = |n: usize, salt: usize, below: usize| (0..n).map(|i| (i * salt % below) as u32).collect::<Vec<u32>>();
                 let (at, along) = (table(rows, 37, 900), table(depth, 53, 1000));

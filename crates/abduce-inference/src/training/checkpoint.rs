@@ -90,10 +90,13 @@ impl Checkpoints for CheckpointFiles {
             params: tensor("params")?,
             best: tensor("best")?,
             moments: (tensor("adam_m")?, tensor("adam_v")?),
+            // Kept only where the training keeps one.
+            average: if file.tensors.iter().any(|(name, _)| name == "average") { tensor("average")? } else { Vec::new() },
             progress: document.progress,
         };
         let lengths = [state.best.len(), state.moments.0.len(), state.moments.1.len()];
-        if lengths.iter().any(|&l| l != state.params.len()) {
+        let average_fits = state.average.is_empty() || state.average.len() == state.params.len();
+        if !average_fits || lengths.iter().any(|&l| l != state.params.len()) {
             return Err(damaged("its tensors have different lengths".to_owned()));
         }
         Ok(Some(state))
@@ -118,12 +121,15 @@ impl Checkpoints for CheckpointFiles {
         let metadata = serde_json::to_value(Document { kind: KIND.to_owned(), progress: state.progress.clone() })
             .map_err(|e| DataError::Model { path: path.clone(), problem: abduce_data::ModelProblem::Metadata(e.to_string()) })?;
         let tensor = |name: &str, values: &[f32]| Ok::<_, DataError>((name.to_owned(), Array::new(vec![values.len()], values.to_vec())?));
-        let tensors = vec![
+        let mut tensors = vec![
             tensor("params", &state.params)?,
             tensor("best", &state.best)?,
             tensor("adam_m", &state.moments.0)?,
             tensor("adam_v", &state.moments.1)?,
         ];
+        if !state.average.is_empty() {
+            tensors.push(tensor("average", &state.average)?);
+        }
         ModelFile { metadata, tensors }.save(&path)
     }
 }

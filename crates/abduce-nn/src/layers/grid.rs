@@ -82,6 +82,11 @@ impl Shape {
         self.order == Order::ChannelsFirst && self.channels > 1 && self.positions > 1
     }
 
+    /// One tensor in the other order, and one for a gradient that is added.
+    fn scratch_per_lane(&self) -> usize {
+        2 * self.len()
+    }
+
     /// (features, lanes) → (rows, features).
     fn rows(&self, simd: Simd, lanes_value: &[f32], lanes: usize, rows: &mut [f32], scratch: &mut [f32]) {
         let (n, count) = (self.len(), rows.len() / self.len().max(1));
@@ -142,7 +147,7 @@ impl Layer for ToRows {
     }
 
     fn scratch_per_lane(&self) -> usize {
-        2 * self.0.len()
+        self.0.scratch_per_lane()
     }
 
     fn forward(&self, at: &mut Forward<'_>) {
@@ -176,7 +181,7 @@ impl Layer for ToLanes {
     }
 
     fn scratch_per_lane(&self) -> usize {
-        2 * self.0.len()
+        self.0.scratch_per_lane()
     }
 
     fn forward(&self, at: &mut Forward<'_>) {

@@ -3,5 +3,8 @@
 mod clouds;
 mod convolutions;
 mod harness;
+mod imports;
 mod networks;
 mod sequences;
+mod torch;
+mod workloads;

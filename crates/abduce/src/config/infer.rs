@@ -152,6 +152,9 @@ pub struct TrainConfig {
     /// Training ends after this many epochs in any case; null for no limit.
     #[schemars(range(min = 1), extend("x-aliases" = ["max_epochs", "epochs"]))]
     pub max_num_epochs: Option<usize>,
+    /// Decay of a moving average of the weights, which then is what is judged and kept; null for none.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+    pub ema_decay: Option<f64>,
 }
 
 impl Default for TrainConfig {
@@ -175,6 +178,7 @@ impl Default for TrainConfig {
             gamma: 1.0,
             regularization_strength: None,
             max_num_epochs: None,
+            ema_decay: None,
         }
     }
 }

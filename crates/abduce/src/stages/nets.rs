@@ -272,5 +272,6 @@ pub fn training(config: &TrainConfig) -> trainer::TrainConfig {
             clip_max_norm: config.clip_max_norm.map_or(f32::INFINITY, |norm| norm as f32),
             ..AdamConfig::default()
         },
+        ema_decay: config.ema_decay.map(|decay| decay as f32),
     }
 }
