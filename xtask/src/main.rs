@@ -7,11 +7,15 @@
 mod cells;
 mod cosmology;
 mod gflownet;
+mod layers;
 mod memory;
 mod methods;
+mod peer;
 mod runs;
 mod sbibm;
 mod steps;
+#[path = "../../crates/abduce-nn/tests/tensors/workloads.rs"]
+mod workloads;
 
 use clap::{Parser, Subcommand};
 use std::error::Error;
@@ -33,6 +37,8 @@ enum Verify {
     Sbibm(sbibm::Options),
     /// Training steps against torch, alternating in one run.
     Steps(steps::Options),
+    /// Training steps of large networks against torch, alternating in one run.
+    Layers(layers::Options),
     /// A whole NPE run with sbi's settings, for comparison with `benches/peers/npe_run.py` on the same arrays.
     Run(runs::Options),
     /// NLE, NRE and SNPE with sbi's settings, for comparison with `benches/peers/methods_run.py`.
@@ -49,6 +55,7 @@ fn main() -> Outcome {
     match Command::parse() {
         Command::Verify(Verify::Sbibm(options)) => sbibm::run(&options),
         Command::Verify(Verify::Steps(options)) => steps::run(&options),
+        Command::Verify(Verify::Layers(options)) => layers::run(&options),
         Command::Verify(Verify::Run(options)) => runs::run(&options),
         Command::Verify(Verify::Methods(options)) => methods::run(&options),
         Command::Verify(Verify::Gflownet(options)) => gflownet::run(&options),

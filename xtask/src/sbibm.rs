@@ -204,9 +204,9 @@ fn part(text: &str) -> Result<(usize, usize), String> {
 
 /// Batches and schedule are our defaults for a benchmark run; none of them was chosen on the reference posteriors.
 fn train_config(n: usize, average: f32, method: Method) -> TrainConfig {
-    let average_decay = (method.is_field() && average > 0.0).then_some(average);
+    let ema_decay = (method.is_field() && average > 0.0).then_some(average);
     TrainConfig {
-        average_decay,
+        ema_decay,
         batch_size: (n / 50).clamp(50, 512),
         schedule: Schedule::Plateau { factor: 0.2, drops: 2 },
         ..TrainConfig::default()

@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use crate::cells::median;
+use crate::peer::Peer;
 use abduce_data::Seed;
 use abduce_data::npz::Npz;
 use abduce_density::{Architecture, DensitySpec, Estimator, SplineSpec};
@@ -9,11 +10,9 @@ use abduce_kernels::transpose::features_from_rows;
 use abduce_kernels::{Simd, Threads};
 use abduce_nn::adam::{Adam, AdamConfig};
 use abduce_nn::{EmbeddingSpec, Step};
-use serde::Deserialize;
 use std::error::Error;
-use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 #[derive(clap::Args)]
@@ -41,11 +40,6 @@ pub(crate) struct Options {
     steps: usize,
 }
 
-#[derive(Deserialize)]
-struct Turn {
-    median_ms: f64,
-}
-
 pub(crate) fn run(options: &Options) -> Outcome {
     let mut own = Own::new(options)?;
     own.turn(options.steps);
@@ -58,45 +52,15 @@ pub(crate) fn run(options: &Options) -> Outcome {
         );
         return Ok(());
     };
-    let mut peer = Command::new(python)
+    let mut command = Command::new(python);
+    command
         .arg("benches/peers/step_bench.py")
         .args(["--workload", &options.workload, "--threads", &options.threads.to_string()])
         .arg(if options.compile { "--compile" } else { "--eager" })
         .arg("--fixture")
-        .arg(&options.fixture)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let (mut ask, answer) = (peer.stdin.take().ok_or("no stdin")?, peer.stdout.take().ok_or("no stdout")?);
-    let mut answer = BufReader::new(answer).lines();
-    println!("{}", answer.next().ok_or("the peer did not start")??);
-    let mut turn = |steps: usize| -> Result<f64, Box<dyn Error>> {
-        writeln!(ask, "run {steps}")?;
-        let line = answer.next().ok_or("the peer ended")??;
-        Ok(serde_json::from_str::<Turn>(&line)?.median_ms)
-    };
-    turn(options.steps)?;
-    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..options.pairs {
-        let (a, b) = (own.turn(options.steps), turn(options.steps)?);
-        ours.push(a);
-        theirs.push(b);
-        ratios.push(b / a);
-    }
-    let (low, high) = ratios.iter().fold((f64::INFINITY, 0.0f64), |(l, h), &r| (l.min(r), h.max(r)));
-    println!(
-        "{} {} threads, {}: torch {:.3} ms, abduce {:.3} ms, ratio of medians {:.2}, pairs {:.2} [{low:.2} .. {high:.2}]",
-        options.workload,
-        options.threads,
-        if options.compile { "torch.compile" } else { "eager" },
-        median(theirs.iter().copied()),
-        median(ours.iter().copied()),
-        median(theirs) / median(ours),
-        median(ratios),
-    );
-    drop(ask);
-    peer.wait()?;
-    Ok(())
+        .arg(&options.fixture);
+    let what = format!("{} {} threads, {}", options.workload, options.threads, if options.compile { "torch.compile" } else { "eager" });
+    Peer::start(&mut command)?.compare(&what, options.pairs, options.steps, |steps| own.turn(steps))
 }
 
 /// Our side. Weights are our own start: the time of a step does not depend on them, and that values and gradients agree with torch is a

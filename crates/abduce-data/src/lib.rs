@@ -48,7 +48,7 @@ pub mod table;
 pub use array::Array;
 pub use batches::{Batch, Batches};
 pub use error::{DataError, ModelProblem, NpyProblem, Result};
-pub use model::ModelFile;
+pub use model::{ModelFile, read_tensors};
 pub use pairs::{NanReport, PairSource};
 pub use parameter::ParameterInfo;
 pub use rng::{Rng, Seed};

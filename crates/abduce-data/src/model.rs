@@ -92,18 +92,7 @@ impl ModelFile {
             return Err(ModelProblem::Newer { found: format_version, supported: FORMAT_VERSION });
         }
         let Document { content: metadata, .. } = serde_json::from_str::<Document<Value>>(text).map_err(invalid)?;
-        let mut tensors = Vec::new();
-        for (name, view) in SafeTensors::deserialize(bytes).map_err(container)?.iter() {
-            if view.dtype() != Dtype::F32 {
-                return Err(ModelProblem::Dtype { name: name.to_owned(), dtype: format!("{:?}", view.dtype()) });
-            }
-            let (words, _) = view.data().as_chunks::<4>();
-            let data = words.iter().map(|&word| f32::from_le_bytes(word)).collect();
-            let array = Array::new(view.shape().to_vec(), data).map_err(|error| ModelProblem::Container(error.to_string()))?;
-            tensors.push((name.to_owned(), array));
-        }
-        tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(Self { metadata, tensors })
+        Ok(Self { metadata, tensors: tensors(bytes)? })
     }
 
     /// The tensor called `name`; `path` is where the model came from, for the error.
@@ -114,6 +103,31 @@ impl ModelFile {
             .map(|(_, array)| array)
             .ok_or_else(|| DataError::Model { path: path.to_path_buf(), problem: ModelProblem::MissingTensor(name.to_owned()) })
     }
+}
+
+/// The f32 tensors of any safetensors file, such as those that torch networks are saved in, sorted by name.
+///
+/// # Errors
+/// The file can't be read, is no safetensors file, or holds numbers of another type.
+pub fn read_tensors(path: &Path) -> Result<Vec<(String, Array)>> {
+    let bytes = fs::read(path).map_err(DataError::io(path, "read"))?;
+    tensors(&bytes).map_err(|problem| DataError::Model { path: path.to_path_buf(), problem })
+}
+
+fn tensors(bytes: &[u8]) -> Result<Vec<(String, Array)>, ModelProblem> {
+    let mut tensors = Vec::new();
+    let file = SafeTensors::deserialize(bytes).map_err(|error| ModelProblem::Container(error.to_string()))?;
+    for (name, view) in file.iter() {
+        if view.dtype() != Dtype::F32 {
+            return Err(ModelProblem::Dtype { name: name.to_owned(), dtype: format!("{:?}", view.dtype()) });
+        }
+        let (words, _) = view.data().as_chunks::<4>();
+        let data = words.iter().map(|&word| f32::from_le_bytes(word)).collect();
+        let array = Array::new(view.shape().to_vec(), data).map_err(|error| ModelProblem::Container(error.to_string()))?;
+        tensors.push((name.to_owned(), array));
+    }
+    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(tensors)
 }
 
 #[cfg(test)]

@@ -104,6 +104,7 @@ impl Classifier {
         classifier.check()?;
         check_range(classifier.family(), "number of parameters", *features, 1, 4096)?;
         check_range(classifier.family(), "number of data", *context, 1, usize::MAX)?;
+        embedding.check(*context)?;
         let mut layout = Layout::new();
         let scorer = Scorer::new(&mut layout, embedding, (*features, *context), |g, theta, x| classifier.apply(g, theta, x));
         Ok(Self { architecture, layout, scorer })

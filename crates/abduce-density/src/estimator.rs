@@ -68,6 +68,9 @@ impl Estimator {
                 high: 4096,
             });
         }
+        if context > 0 {
+            embedding.check(context)?;
+        }
         let mut layout = Layout::new();
         let scorer = Scorer::new(&mut layout, embedding, (features, context), |g, theta, c| build::log_prob(g, density, theta, c));
         let summaries = scorer.summaries;

@@ -191,6 +191,9 @@ pub enum SpecError {
         /// The density family.
         family: &'static str,
     },
+    /// The embedding does not fit the data.
+    #[error("embedding: {0}")]
+    Embedding(#[from] abduce_nn::layers::ShapeError),
     /// The interval of the splines or polynomials is empty or not finite.
     #[error("{family}: the tail bound must be a positive number")]
     Bound {

@@ -48,6 +48,16 @@ impl Adam {
         Self { config, m, v, steps }
     }
 
+    /// Goes back to earlier moments.
+    ///
+    /// # Panics
+    /// If their number is another one.
+    pub fn restore(&mut self, m: &[f32], v: &[f32], steps: u64) {
+        self.m.copy_from_slice(m);
+        self.v.copy_from_slice(v);
+        self.steps = steps;
+    }
+
     /// First moments, second moments, steps taken.
     pub fn state(&self) -> (&[f32], &[f32], u64) {
         (&self.m, &self.v, self.steps)

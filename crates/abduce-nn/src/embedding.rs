@@ -1,12 +1,14 @@
 //! Networks that compress the data before a density sees it, trained jointly with it.
 
 use crate::graph::{GraphBuilder, Value};
-use crate::layers::{Activate, Add, Linear};
+use crate::layers::{Activate, Add, Linear, ShapeError};
+use crate::nets::{Cnn, DeepSet, GraphNet, ResNet, SetTransformer, Transformer};
+use crate::params::Layout;
 use abduce_kernels::elementwise::Activation;
 use serde::{Deserialize, Serialize};
 
 /// An embedding network. Its serialised form is part of the model file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "class", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum EmbeddingSpec {
@@ -31,6 +33,18 @@ pub enum EmbeddingSpec {
         /// Activation inside the blocks.
         activation: ActivationName,
     },
+    /// Convolutions on signals, images and volumes.
+    Cnn(Cnn),
+    /// Residual convolutions.
+    ResNet(ResNet),
+    /// Sets: φ of every member, pooled, ρ.
+    DeepSet(DeepSet),
+    /// Sets: attention between members.
+    SetTransformer(SetTransformer),
+    /// Sequences: attention between tokens.
+    Transformer(Transformer),
+    /// Point clouds: messages between neighbours.
+    GraphNet(GraphNet),
 }
 
 /// Activations by their usual names.
@@ -94,38 +108,73 @@ impl EmbeddingSpec {
             Self::Identity => features,
             Self::Fcn { hidden, .. } => hidden.last().copied().unwrap_or(features),
             Self::Residual { out, .. } => *out,
+            Self::Cnn(net) => net.out_features(),
+            Self::ResNet(net) => net.out_features(),
+            Self::DeepSet(net) => net.out_features(),
+            Self::SetTransformer(net) => net.out_features(),
+            Self::Transformer(net) => net.out_features(),
+            Self::GraphNet(net) => net.out_features(),
         }
     }
 
+    /// Whether the network can be built for data of `features` features.
+    ///
+    /// # Errors
+    /// The data have another size, a kernel is longer than an axis, heads don't divide a width, a list has a wrong length, or a size is zero.
+    pub fn check(&self, features: usize) -> Result<(), ShapeError> {
+        let mut layout = Layout::new();
+        let mut g = GraphBuilder::new(&mut layout);
+        let x = g.input(features);
+        self.try_apply(&mut g, x).map(|_| ())
+    }
+
     /// Adds the network in the scope `embedding`; gives the summaries.
+    ///
+    /// # Panics
+    /// If it does not fit: [`EmbeddingSpec::check`] first.
     pub fn apply(&self, g: &mut GraphBuilder<'_>, x: Value) -> Value {
-        g.scoped("embedding", |g| match self {
-            Self::Identity => x,
-            Self::Fcn { hidden, activation } => {
-                let mut h = x;
-                for (k, &width) in hidden.iter().enumerate() {
-                    h = Linear::apply(g, &k.to_string(), &[h], width);
-                    if k + 1 < hidden.len() {
-                        h = g.apply(Activate(activation.activation()), &[h]);
+        match self.try_apply(g, x) {
+            Ok(summaries) => summaries,
+            Err(error) => panic!("an embedding that was not checked: {error}"),
+        }
+    }
+
+    fn try_apply(&self, g: &mut GraphBuilder<'_>, x: Value) -> Result<Value, ShapeError> {
+        g.scoped("embedding", |g| {
+            Ok(match self {
+                Self::Cnn(net) => net.apply(g, x)?,
+                Self::ResNet(net) => net.apply(g, x)?,
+                Self::DeepSet(net) => net.apply(g, x)?,
+                Self::SetTransformer(net) => net.apply(g, x)?,
+                Self::Transformer(net) => net.apply(g, x)?,
+                Self::GraphNet(net) => net.apply(g, x)?,
+                Self::Identity => x,
+                Self::Fcn { hidden, activation } => {
+                    let mut h = x;
+                    for (k, &width) in hidden.iter().enumerate() {
+                        h = Linear::apply(g, &k.to_string(), &[h], width);
+                        if k + 1 < hidden.len() {
+                            h = g.apply(Activate(activation.activation()), &[h]);
+                        }
                     }
+                    h
                 }
-                h
-            }
-            Self::Residual { hidden, blocks, out, activation } => {
-                let f = Activate(activation.activation());
-                let mut h = Linear::apply(g, "initial", &[x], *hidden);
-                for b in 0..*blocks {
-                    h = g.scoped(format!("blocks.{b}"), |g| {
-                        let a = g.apply(f, &[h]);
-                        let a = Linear::apply(g, "0", &[a], *hidden);
-                        let a = g.apply(f, &[a]);
-                        let a = Linear::apply(g, "1", &[a], *hidden);
-                        g.apply(Add, &[h, a])
-                    });
+                Self::Residual { hidden, blocks, out, activation } => {
+                    let f = Activate(activation.activation());
+                    let mut h = Linear::apply(g, "initial", &[x], *hidden);
+                    for b in 0..*blocks {
+                        h = g.scoped(format!("blocks.{b}"), |g| {
+                            let a = g.apply(f, &[h]);
+                            let a = Linear::apply(g, "0", &[a], *hidden);
+                            let a = g.apply(f, &[a]);
+                            let a = Linear::apply(g, "1", &[a], *hidden);
+                            g.apply(Add, &[h, a])
+                        });
+                    }
+                    let a = g.apply(f, &[h]);
+                    Linear::apply(g, "final", &[a], *out)
                 }
-                let a = g.apply(f, &[h]);
-                Linear::apply(g, "final", &[a], *out)
-            }
+            })
         })
     }
 }

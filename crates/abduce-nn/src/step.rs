@@ -4,25 +4,32 @@ use crate::adam::RANGE;
 use crate::frame::{Frame, Purpose};
 use crate::graph::Graph;
 use abduce_kernels::{LANES, Simd, Threads};
+
+pub use crate::graph::CHUNK_ROWS;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Rows that a worker takes through forward and backward at once: small enough that all values of a small flow stay in the
-/// second-level cache, large enough that weights are reused (four vectors of sixteen rows fill a tile of the matrix product).
-pub const CHUNK_ROWS: usize = 64;
 
 /// Most gradient buffers of one step; longer batches give each several chunks.
 const MAX_SLOTS: usize = 16;
 
-/// How many rows of which chunk: `rows` rows cut into chunks of nearly equal numbers of whole vectors. Depends on `rows` alone,
-/// so results do not depend on the threads.
-pub fn chunks(rows: usize) -> impl ExactSizeIterator<Item = Range<usize>> + Clone {
-    let vectors = rows.div_ceil(LANES);
-    let count = rows.div_ceil(CHUNK_ROWS);
+/// Floats in the gradient buffers of one step, about; but four buffers at least.
+const SLOT_FLOATS: usize = 16 << 20;
+
+/// How many rows of which chunk: `rows` rows cut into chunks of at most `chunk_rows` rows, nearly equal and where it can be of whole vectors.
+/// Depends on these numbers alone, so results do not depend on the threads.
+pub fn chunks_of(rows: usize, chunk_rows: usize) -> impl ExactSizeIterator<Item = Range<usize>> + Clone {
+    let unit = LANES.min(chunk_rows);
+    let units = rows.div_ceil(unit);
+    let count = rows.div_ceil(chunk_rows);
     (0..count).map(move |c| {
-        let at = |c: usize| (c * vectors / count * LANES).min(rows);
+        let at = |c: usize| (c * units / count * unit).min(rows);
         at(c)..at(c + 1)
     })
+}
+
+/// The chunks of a batch on a graph of feature-major values: [`chunks_of`] with [`CHUNK_ROWS`].
+pub fn chunks(rows: usize) -> impl ExactSizeIterator<Item = Range<usize>> + Clone {
+    chunks_of(rows, CHUNK_ROWS)
 }
 
 #[derive(Debug)]
@@ -41,6 +48,9 @@ pub struct Step {
     gradient: Vec<f32>,
     mask: Option<Vec<f32>>,
     graph: Arc<Graph>,
+    chunk_rows: usize,
+    max_slots: usize,
+    prepared: Vec<f32>,
 }
 
 impl Step {
@@ -53,6 +63,9 @@ impl Step {
             gradient: vec![0.0; parameters],
             mask: mask.map(<[f32]>::to_vec),
             graph: Arc::clone(graph),
+            chunk_rows: graph.chunk_rows(),
+            max_slots: (SLOT_FLOATS / parameters.max(1)).clamp(4, MAX_SLOTS),
+            prepared: Vec::new(),
         }
     }
 
@@ -72,19 +85,20 @@ impl Step {
         fill: impl Fn(Range<usize>, &mut Frame) + Sync,
         loss: impl Fn(Range<usize>, &mut Frame) -> f64 + Sync,
     ) -> (f64, f64) {
-        let chunks = chunks(rows);
-        let slots = chunks.len().min(MAX_SLOTS);
+        let chunks = chunks_of(rows, self.chunk_rows);
+        let slots = chunks.len().min(self.max_slots);
         self.provide(slots);
-        let (simd, count) = (self.simd, chunks.len());
+        self.graph.prepare(self.simd, &self.threads, params, &mut self.prepared);
+        let (simd, count, prepared) = (self.simd, chunks.len(), &self.prepared[..]);
         self.threads.for_each(&mut self.slots[..slots], |s, slot| {
             slot.gradient.fill(0.0);
             slot.loss = 0.0;
             for range in chunks.clone().skip(s * count / slots).take((s + 1) * count / slots - s * count / slots) {
                 slot.frame.begin(range.len());
                 fill(range.clone(), &mut slot.frame);
-                slot.frame.forward(simd, params);
+                slot.frame.forward_prepared(simd, params, prepared);
                 slot.loss += loss(range, &mut slot.frame);
-                slot.frame.backward(simd, params, Some(&mut slot.gradient));
+                slot.frame.backward_prepared(simd, params, prepared, Some(&mut slot.gradient));
             }
         });
         self.reduce(slots, 1)
@@ -92,7 +106,7 @@ impl Step {
 
     /// *Split* schedule, for losses that couple rows: all chunks forward, then `loss` over the batch, then all chunks backward.
     ///
-    /// `loss` gets the frames in the order of [`chunks`], reads their outputs and writes the outputs' gradients.
+    /// `loss` gets the frames in the order of [`chunks_of`] with the graph's [`Graph::chunk_rows`], reads their outputs and writes the outputs' gradients.
     pub fn split(
         &mut self,
         params: &[f32],
@@ -100,23 +114,24 @@ impl Step {
         fill: impl Fn(Range<usize>, &mut Frame) + Sync,
         loss: impl FnOnce(&mut [&mut Frame]) -> f64,
     ) -> (f64, f64) {
-        let ranges: Vec<_> = chunks(rows).collect();
+        let ranges: Vec<_> = chunks_of(rows, self.chunk_rows).collect();
         self.provide(ranges.len());
-        let simd = self.simd;
+        self.graph.prepare(self.simd, &self.threads, params, &mut self.prepared);
+        let (simd, prepared) = (self.simd, &self.prepared[..]);
         let slots = &mut self.slots[..ranges.len()];
         self.threads.for_each(slots, |c, slot| {
             slot.frame.begin(ranges[c].len());
             fill(ranges[c].clone(), &mut slot.frame);
-            slot.frame.forward(simd, params);
+            slot.frame.forward_prepared(simd, params, prepared);
         });
         let total = loss(&mut slots.iter_mut().map(|s| &mut s.frame).collect::<Vec<_>>());
         // Neighbouring chunks share a gradient buffer, so that few are added up in the end.
-        let per_group = ranges.len().div_ceil(MAX_SLOTS);
+        let per_group = ranges.len().div_ceil(self.max_slots);
         let mut groups: Vec<_> = slots.chunks_mut(per_group).collect();
         self.threads.for_each(&mut groups, |_, group| {
             let mut gradient = std::mem::take(&mut group[0].gradient);
             gradient.fill(0.0);
-            group.iter_mut().for_each(|slot| slot.frame.backward(simd, params, Some(&mut gradient)));
+            group.iter_mut().for_each(|slot| slot.frame.backward_prepared(simd, params, prepared, Some(&mut gradient)));
             group[0].gradient = gradient;
         });
         slots.iter_mut().for_each(|slot| slot.loss = 0.0);
@@ -127,7 +142,7 @@ impl Step {
     fn provide(&mut self, slots: usize) {
         while self.slots.len() < slots {
             self.slots.push(Slot {
-                frame: Frame::new(&self.graph, Purpose::Train, CHUNK_ROWS),
+                frame: Frame::new(&self.graph, Purpose::Train, self.chunk_rows),
                 gradient: vec![0.0; self.gradient.len()],
                 loss: 0.0,
             });
@@ -163,11 +178,13 @@ mod tests {
     #[test]
     fn chunks_cover_the_rows_once_and_are_balanced() {
         for rows in [1, 15, 16, 17, 64, 65, 200, 1000, 4096] {
-            let all: Vec<_> = chunks(rows).collect();
-            assert_eq!(all[0].start, 0);
-            assert_eq!(all.last().map(|r| r.end), Some(rows));
-            assert!(all.windows(2).all(|w| w[0].end == w[1].start));
-            assert!(all.iter().all(|r| !r.is_empty() && r.len() <= CHUNK_ROWS), "{rows}: {all:?}");
+            for most in [1, 2, 8, 16, 64] {
+                let all: Vec<_> = chunks_of(rows, most).collect();
+                assert_eq!(all[0].start, 0);
+                assert_eq!(all.last().map(|r| r.end), Some(rows));
+                assert!(all.windows(2).all(|w| w[0].end == w[1].start));
+                assert!(all.iter().all(|r| !r.is_empty() && r.len() <= most), "{rows}: {all:?}");
+            }
         }
         assert_eq!(chunks(200).map(|r| r.len()).collect::<Vec<_>>(), [48, 48, 48, 56]);
     }

@@ -4,10 +4,12 @@ use crate::adam::{Adam, AdamConfig};
 use crate::evaluate::Compute;
 use crate::frame::Frame;
 use crate::graph::Graph;
+use crate::guard::{Guard, MOST_HALVINGS, Verdict};
+use crate::layer::Noise;
 use crate::params::Layout;
-use crate::step::{CHUNK_ROWS, Step};
+use crate::step::Step;
 use abduce_data::Seed;
-use abduce_kernels::transpose::features_from_rows;
+use abduce_kernels::Simd;
 use serde::{Deserialize, Serialize};
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -50,10 +52,10 @@ pub struct TrainConfig {
     pub max_epochs: Option<usize>,
     /// The optimiser.
     pub adam: AdamConfig,
-    /// Exponential average of the weights over the steps, with this decay per step: what is validated and kept is then the average, which leaves the
-    /// noise of single steps behind. The decay grows to its value as (1 + s)/(10 + s) over the first steps s.
+    /// Decay d of an exponential moving average of the weights, a ← d a + (1 - d) θ after each step (early steps with (1 + t)/(10 + t) where that is
+    /// smaller). Validation and the result then use the average; `None`: the weights themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub average_decay: Option<f32>,
+    pub ema_decay: Option<f32>,
 }
 
 impl Default for TrainConfig {
@@ -65,7 +67,7 @@ impl Default for TrainConfig {
             stop_after_epochs: 20,
             max_epochs: None,
             adam: AdamConfig::default(),
-            average_decay: None,
+            ema_decay: None,
         }
     }
 }
@@ -124,6 +126,13 @@ pub struct EpochRecord {
     pub learning_rate: f32,
     /// Steps left out because their gradient was not finite.
     pub skipped_steps: usize,
+    /// How often the state before a run of such steps was put back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rollbacks: usize,
+}
+
+const fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// Everything that a training run needs to go on: the checkpoint.
@@ -133,10 +142,10 @@ pub struct TrainState {
     pub params: Vec<f32>,
     /// Weights of the best epoch so far.
     pub best: Vec<f32>,
-    /// Average of the weights over the steps; empty where none is kept.
-    pub average: Vec<f32>,
     /// First and second moments of Adam.
     pub moments: (Vec<f32>, Vec<f32>),
+    /// Moving average of the weights; empty where none is kept.
+    pub average: Vec<f32>,
     /// The rest.
     pub progress: Progress,
 }
@@ -154,6 +163,12 @@ pub struct Progress {
     pub drops: usize,
     /// Optimiser steps so far.
     pub steps: u64,
+    /// Halvings of the learning rate after roll-backs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub halvings: usize,
+    /// Seed of what layers draw in training.
+    #[serde(default)]
+    pub noise_seed: u64,
 }
 
 impl Progress {
@@ -188,7 +203,8 @@ impl TrainState {
     pub fn new(layout: &Layout, seed: Seed) -> Self {
         let params = layout.initialise(seed);
         let zeros = vec![0.0; params.len()];
-        Self { best: params.clone(), params, average: Vec::new(), moments: (zeros.clone(), zeros), progress: Progress::default() }
+        let progress = Progress { noise_seed: seed.derive("training noise", 0).0, ..Progress::default() };
+        Self { best: params.clone(), params, moments: (zeros.clone(), zeros), average: Vec::new(), progress }
     }
 }
 
@@ -241,20 +257,27 @@ pub fn train_on<S: RowSource>(
     let mut scorer = Scorer::new(graph, compute, objective);
     let mut rows = Rows::default();
     let (mut outputs, mut gradient) = (Vec::new(), Vec::new());
-    if config.average_decay.is_some() && state.average.is_empty() {
-        state.average.clone_from(&state.params);
+    let mut guard = Guard::new(state.params.len());
+    if config.ema_decay.is_some() && state.average.is_empty() {
+        state.average = state.params.clone();
     }
     let ending = loop {
         let epoch = state.progress.history.len();
         let Some(rate) = learning_rate(config, &state.progress) else { break Ending::Finished };
         training.start(epoch as u64);
-        let (mut total, mut weight, mut steps, mut skipped) = (0.0, 0.0, 0, 0);
+        let (mut total, mut weight, mut steps, mut skipped, mut rollbacks) = (0.0, 0.0, 0, 0, 0);
+        // What the guard remembers starts anew with each epoch, so that a resumed run sees what an uninterrupted one does.
+        guard.start(&state.params, &adam);
         loop {
             let n = training.next(&mut rows).map_err(TrainError::Source)?;
             if n == 0 {
                 break;
             }
-            let fill = |range: Range<usize>, frame: &mut Frame| fill(&rows, range, frame);
+            let seed = Seed(state.progress.noise_seed).derive("step", ((epoch as u64) << 32) | steps as u64);
+            let fill = |range: Range<usize>, frame: &mut Frame| {
+                frame.set_noise(Noise { seed, first_row: range.start });
+                fill(&rows, range, frame);
+            };
             let (loss, norm) = match objective {
                 Objective::MeanScore => step.fused(&state.params, n, fill, |range, frame| seed_gradient(&rows, n, range, frame)),
                 Objective::Coupled(coupled) => step.split(&state.params, n, fill, |frames| {
@@ -274,16 +297,24 @@ pub fn train_on<S: RowSource>(
                 }),
             };
             if norm.is_finite() && loss.is_finite() {
+                let rate = rate * 0.5f32.powi(state.progress.halvings as i32);
                 adam.step(compute.simd, &compute.threads, rate, &mut state.params, step.gradient(), norm);
-                if let Some(decay) = config.average_decay {
-                    let steps = adam.state().2 as f32;
-                    let fresh = 1.0 - decay.min((1.0 + steps) / (10.0 + steps));
-                    state.average.iter_mut().zip(&state.params).for_each(|(a, p)| *a += fresh * (p - *a));
+                if let Some(decay) = config.ema_decay {
+                    follow(compute.simd, decay, adam.state().2, &state.params, &mut state.average);
                 }
+                guard.good(&state.params, &adam);
                 total -= loss * n as f64;
                 weight += n as f64;
             } else {
                 skipped += 1;
+                if guard.bad() == Verdict::Back {
+                    guard.put_back(&mut state.params, &mut adam);
+                    state.progress.halvings += 1;
+                    rollbacks += 1;
+                    if state.progress.halvings > MOST_HALVINGS {
+                        return Err(TrainError::Diverged { epoch: epoch + 1, what: "no gradient was finite after many roll-backs" });
+                    }
+                }
             }
             steps += 1;
         }
@@ -294,16 +325,18 @@ pub fn train_on<S: RowSource>(
             return Err(TrainError::Diverged { epoch: epoch + 1, what: "no gradient was finite" });
         }
         validation.start(0);
-        let judged = if config.average_decay.is_some() { &state.average } else { &state.params };
+        let judged = if config.ema_decay.is_some() { &state.average } else { &state.params };
         let score = scorer.mean(judged, validation, &mut rows)?;
         if score.is_nan() {
             return Err(TrainError::Diverged { epoch: epoch + 1, what: "the validation score is not a number" });
         }
-        state.progress.history.push(EpochRecord { train: total / weight, validation: score, learning_rate: rate, skipped_steps: skipped });
+        let rate = rate * 0.5f32.powi(state.progress.halvings as i32);
+        let record = EpochRecord { train: total / weight, validation: score, learning_rate: rate, skipped_steps: skipped, rollbacks };
+        state.progress.history.push(record);
         if state.progress.best_validation().is_none_or(|best| score > best) {
             state.progress.best_epoch = Some(epoch);
             state.progress.stalled = 0;
-            state.best.copy_from_slice(judged);
+            state.best.copy_from_slice(if config.ema_decay.is_some() { &state.average } else { &state.params });
         } else {
             state.progress.stalled += 1;
         }
@@ -314,7 +347,7 @@ pub fn train_on<S: RowSource>(
             state.progress.drops += 1;
             state.progress.stalled = 0;
             state.params.copy_from_slice(&state.best);
-            if config.average_decay.is_some() {
+            if config.ema_decay.is_some() {
                 state.average.copy_from_slice(&state.best);
             }
         }
@@ -326,6 +359,16 @@ pub fn train_on<S: RowSource>(
     // Also when there was no epoch left to train: the state stays complete.
     save_optimiser(&adam, state);
     Ok(ending)
+}
+
+/// average ← d average + (1 - d) params, with the smaller of `decay` and (1 + t)/(10 + t) for d.
+fn follow(simd: Simd, decay: f32, steps: u64, params: &[f32], average: &mut [f32]) {
+    let early = (1.0 + steps as f64) / (10.0 + steps as f64);
+    let share = 1.0 - decay.min(early as f32);
+    simd.vectorise(
+        #[inline(always)]
+        || average.iter_mut().zip(params).for_each(|(a, p)| *a += share * (p - *a)),
+    );
 }
 
 fn save_optimiser(adam: &Adam, state: &mut TrainState) {
@@ -353,11 +396,8 @@ fn learning_rate(config: &TrainConfig, progress: &Progress) -> Option<f32> {
 }
 
 fn fill(rows: &Rows, range: Range<usize>, frame: &mut Frame) {
-    let lanes = frame.lanes();
     for (i, table) in rows.inputs.iter().enumerate() {
-        let input = frame.input_mut(i);
-        let width = input.len() / lanes;
-        features_from_rows(&table[range.start * width..], range.len(), width, input, lanes);
+        frame.fill_input(i, &table[range.start * frame.input_features(i)..]);
     }
 }
 
@@ -378,32 +418,35 @@ struct Scorer<'a> {
     frames: Vec<Frame>,
     outputs: Vec<f32>,
     gradient: Vec<f32>,
+    prepared: Vec<f32>,
     graph: Arc<Graph>,
 }
 
 impl<'a> Scorer<'a> {
     fn new(graph: &Arc<Graph>, compute: &Compute, objective: Objective<'a>) -> Self {
-        let (outputs, gradient) = (Vec::new(), Vec::new());
-        Self { compute: compute.clone(), objective, frames: Vec::new(), outputs, gradient, graph: Arc::clone(graph) }
+        let (outputs, gradient, prepared) = (Vec::new(), Vec::new(), Vec::new());
+        Self { compute: compute.clone(), objective, frames: Vec::new(), outputs, gradient, prepared, graph: Arc::clone(graph) }
     }
 
     fn mean<S: RowSource>(&mut self, params: &[f32], source: &mut S, rows: &mut Rows) -> Result<f64, TrainError<S::Error>> {
         let (mut total, mut weight) = (0.0, 0.0);
+        self.graph.prepare(self.compute.simd, &self.compute.threads, params, &mut self.prepared);
         loop {
             let n = source.next(rows).map_err(TrainError::Source)?;
             if n == 0 {
                 break;
             }
-            let chunks = n.div_ceil(CHUNK_ROWS);
+            let size = self.graph.chunk_rows();
+            let chunks = n.div_ceil(size);
             while self.frames.len() < chunks {
-                self.frames.push(Frame::new(&self.graph, crate::Purpose::Evaluate, CHUNK_ROWS));
+                self.frames.push(Frame::new(&self.graph, crate::Purpose::Evaluate, size));
             }
-            let (rows, simd) = (&*rows, self.compute.simd);
+            let (rows, simd, prepared) = (&*rows, self.compute.simd, &self.prepared[..]);
             self.compute.threads.for_each(&mut self.frames[..chunks], |c, frame| {
-                let range = c * CHUNK_ROWS..((c + 1) * CHUNK_ROWS).min(n);
+                let range = c * size..((c + 1) * size).min(n);
                 frame.begin(range.len());
                 fill(rows, range, frame);
-                frame.forward(simd, params);
+                frame.forward_prepared(simd, params, prepared);
             });
             self.outputs.clear();
             self.frames[..chunks].iter().for_each(|frame| self.outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));
@@ -491,10 +534,6 @@ mod tests {
     }
 
     fn run(threads: usize, interrupt: Option<usize>) -> TrainState {
-        run_with(threads, interrupt, None)
-    }
-
-    fn run_with(threads: usize, interrupt: Option<usize>, average_decay: Option<f32>) -> TrainState {
         let (layout, graph) = model();
         let compute = Compute::with_threads(threads);
         let config = TrainConfig {
@@ -502,7 +541,6 @@ mod tests {
             stop_after_epochs: 5,
             max_epochs: Some(60),
             schedule: Schedule::Plateau { factor: 0.1, drops: 1 },
-            average_decay,
             ..TrainConfig::default()
         };
         let mut state = TrainState::new(&layout, Seed(4));
@@ -528,15 +566,78 @@ mod tests {
         assert_eq!(state.progress.best_validation(), Some(best));
     }
 
-    /// The average is what is kept, it goes through interruptions, and at a large rate it is nearer to the line than the weights that jump about it.
+    /// Lines of which some batches hold an infinity.
+    struct Broken {
+        line: Line,
+        /// Batches of each epoch, counted down from 5, that are bad.
+        bad: fn(epoch: u64, left: usize) -> bool,
+    }
+
+    impl RowSource for Broken {
+        type Error = std::convert::Infallible;
+        fn start(&mut self, epoch: u64) {
+            self.line.start(epoch);
+        }
+        fn next(&mut self, rows: &mut Rows) -> Result<usize, Self::Error> {
+            let n = self.line.next(rows)?;
+            if n > 0 && (self.bad)(self.line.epoch, self.line.left) {
+                rows.inputs[0][3] = f32::INFINITY;
+            }
+            Ok(n)
+        }
+    }
+
+    fn run_broken(bad: fn(u64, usize) -> bool, epochs: usize) -> Result<TrainState, TrainError<std::convert::Infallible>> {
+        let (layout, graph) = model();
+        let config = TrainConfig { learning_rate: 0.05, max_epochs: Some(epochs), ..TrainConfig::default() };
+        let mut state = TrainState::new(&layout, Seed(4));
+        let source = |seed, bad| Broken { line: Line { seed, left: 0, epoch: 0 }, bad };
+        let go_on = |_: &TrainState| ControlFlow::Continue(());
+        let sources = (&mut source(1, bad), &mut source(2, |_, _| false));
+        train(&graph, &layout, &Compute::with_threads(1), &config, sources, &mut state, go_on)?;
+        Ok(state)
+    }
+
     #[test]
-    fn averages_are_validated_and_kept() {
-        let state = run_with(1, None, Some(0.9));
-        assert!((state.best[0] - 2.0).abs() < 1e-3 && (state.best[1] + 1.0).abs() < 1e-3, "{:?}", state.best);
-        assert_ne!(state.average, state.params);
-        let resumed = run_with(2, Some(7), Some(0.9));
-        assert_eq!((resumed.best, resumed.average, resumed.progress), (state.best, state.average, state.progress));
-        assert!(run(1, None).average.is_empty());
+    fn single_bad_batches_are_left_out_and_runs_of_them_roll_back() {
+        let state = run_broken(|_, left| left == 2, 40).unwrap();
+        assert!(state.progress.history.iter().all(|e| e.skipped_steps == 1 && e.rollbacks == 0));
+        assert!((state.best[0] - 2.0).abs() < 1e-2, "{:?}", state.best);
+        // Four bad batches in a row, in the third epoch: back to its beginning, at half the rate.
+        let state = run_broken(|epoch, left| epoch == 2 && left < 4, 4).unwrap();
+        let history = &state.progress.history;
+        assert_eq!(history.iter().map(|e| e.rollbacks).collect::<Vec<_>>(), [0, 0, 1, 0]);
+        assert_eq!(history.iter().map(|e| e.learning_rate).collect::<Vec<_>>(), [0.05, 0.05, 0.025, 0.025]);
+        let before = run_broken(|_, _| false, 2).unwrap();
+        let after = run_broken(|epoch, left| epoch == 2 && left < 4, 3).unwrap();
+        assert_eq!(after.params, before.params, "the only good step of the epoch was undone");
+        assert_eq!((after.moments, after.progress.steps), (before.moments, before.progress.steps));
+        assert!(matches!(run_broken(|_, _| true, 3), Err(TrainError::Diverged { epoch: 1, .. })));
+    }
+
+    #[test]
+    fn the_average_follows_the_weights_and_survives_an_interruption() {
+        let run = |interrupt: usize| {
+            let (layout, graph) = model();
+            let config = TrainConfig { learning_rate: 0.05, max_epochs: Some(30), ema_decay: Some(0.9), ..TrainConfig::default() };
+            let mut state = TrainState::new(&layout, Seed(4));
+            let source = |seed| Line { seed, left: 0, epoch: 0 };
+            let stop =
+                |s: &TrainState| if s.progress.history.len() == interrupt { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            for _ in 0..2 {
+                train(&graph, &layout, &Compute::with_threads(1), &config, (&mut source(1), &mut source(2)), &mut state, stop).unwrap();
+            }
+            state
+        };
+        let (whole, cut) = (run(0), run(7));
+        assert_eq!((&whole.average, &whole.params), (&cut.average, &cut.params));
+        assert!(whole.average.iter().zip(&whole.params).all(|(a, p)| a != p && (a - p).abs() < 0.05));
+        // Early steps count more, or the start would linger.
+        let mut average = vec![0.0];
+        follow(Simd::best(), 0.999, 1, &[1.0], &mut average);
+        assert!((average[0] - (1.0 - 2.0 / 11.0)).abs() < 1e-6, "{average:?}");
+        follow(Simd::best(), 0.999, 1_000_000, &[0.0], &mut average);
+        assert!((average[0] - 0.999 * 9.0 / 11.0).abs() < 1e-6, "{average:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod error;
+pub mod event_files;
 pub mod exec;
 pub mod pipeline;
 pub mod present;

@@ -136,12 +136,16 @@ fn zz_scan() {
             let power = MatterTransfer::new(&cosmologies[index].1, &[1.0], &p, &Threads::single()).unwrap().power().unwrap().remove(0);
             let time = start.elapsed();
             print!("   {} {time:?}", cosmologies[index].0);
-            for (low, high) in [(0.0, 1e-3), (1e-3, 1e-2), (1e-2, 0.03), (0.03, 0.1), (0.1, 0.3), (0.3, 1.0), (1.0, 3.0), (3.0, 10.0), (10.0, 20.1)] {
+            for (low, high) in
+                [(0.0, 1e-3), (1e-3, 1e-2), (1e-2, 0.03), (0.03, 0.1), (0.1, 0.3), (0.3, 1.0), (1.0, 3.0), (3.0, 10.0), (10.0, 20.1)]
+            {
                 let mut worst = 0.0f64;
                 for row in &rows {
                     let (k, p): (f64, f64) = (row[0].parse().unwrap(), row[index + 1].parse().unwrap());
                     let ratio = (power.at(k) / p).ln();
-                    if (low..high).contains(&k) && ratio.abs() > worst.abs() { worst = ratio; }
+                    if (low..high).contains(&k) && ratio.abs() > worst.abs() {
+                        worst = ratio;
+                    }
                 }
                 print!(" {:+.2}", worst * 1e3);
             }

@@ -3,13 +3,15 @@
 use super::{ComputeArgs, ExistingArgs, notices, train_rounds};
 use crate::config::{self, DataConfig, InferConfig};
 use crate::error::Error;
+use crate::event_files::EventFiles;
 use crate::pipeline::{Ending, VERSION, training_fingerprint};
 use crate::session::{Session, print};
 use crate::stages::inputs::PairFiles;
 use crate::stages::run::{Existing, Stage, open, stage, write_provenance};
-use crate::stages::train::{Training, posterior_path, train};
+use crate::stages::train::{CHECKPOINTS, Training, checkpoints, posterior_path, train_watched};
 use abduce_data::rundir::{CONFIG, DataFile, Manifest};
 use abduce_data::{RunDir, Seed};
+use abduce_inference::training::{Observer, Silent};
 use std::path::PathBuf;
 
 /// Train a posterior on stored simulations.
@@ -29,6 +31,9 @@ pub struct TrainArgs {
     /// Change a key of the infer file: --set model.nets.0.hidden_features=64.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Write each net's scores over epochs to event files in this folder, for TensorBoard.
+    #[arg(long, value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
     /// What to do with a run that exists.
     #[command(flatten)]
     pub existing: ExistingArgs,
@@ -126,11 +131,14 @@ impl Prepared {
     ///
     /// # Errors
     /// Training fails or is stopped.
-    pub fn train(&self, session: &Session, run: &RunDir) -> Result<PathBuf, Error> {
+    pub fn train(&self, session: &Session, run: &RunDir, watch: &dyn Observer) -> Result<PathBuf, Error> {
         let output = posterior_path(run, &self.infer);
         let outputs = [output.clone()];
         let what = Stage { name: "train", fingerprint: &self.fingerprint, outputs: &outputs };
-        stage(session, run, &what, || train(session, run, &self.request()))?;
+        stage(session, run, &what, || {
+            let kept = checkpoints(&run.file(CHECKPOINTS), &self.fingerprint)?;
+            train_watched(session, run, &self.request(), &kept, watch)
+        })?;
         Ok(output)
     }
 }
@@ -152,7 +160,10 @@ pub fn run(session: &Session, args: &TrainArgs) -> Result<Ending, Error> {
     } else {
         let prepared = Prepared::new(session, args)?;
         let run = prepared.open(session, existing(args))?;
-        prepared.train(session, &run)?
+        match &args.tensorboard {
+            Some(folder) => prepared.train(session, &run, &EventFiles::new(session.path(folder), session.console))?,
+            None => prepared.train(session, &run, &Silent)?,
+        }
     };
     print(&format!("{}\n", output.display()))?;
     Ok(Ending::Done)

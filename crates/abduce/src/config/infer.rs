@@ -130,9 +130,6 @@ pub struct TrainConfig {
     /// Training ends after this many epochs without a better validation loss. Backend lampe: 30.
     #[schemars(range(min = 1))]
     pub stop_after_epochs: usize,
-    /// Decay per step of an exponential average of the weights, which is then what is validated and kept; null for none.
-    #[schemars(range(min = 0, max = 0.99999))]
-    pub ema_decay: Option<f64>,
     /// Sequential engines: rounds of simulations.
     #[schemars(range(min = 1, max = 1000))]
     pub num_round: usize,
@@ -157,6 +154,9 @@ pub struct TrainConfig {
     /// Training ends after this many epochs in any case; null for no limit.
     #[schemars(range(min = 1), extend("x-aliases" = ["max_epochs", "epochs"]))]
     pub max_num_epochs: Option<usize>,
+    /// Decay of a moving average of the weights, which then is what is judged and kept; null for none.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+    pub ema_decay: Option<f64>,
 }
 
 impl Default for TrainConfig {
@@ -172,7 +172,6 @@ impl Default for TrainConfig {
             validation_fraction: 0.1,
             split_file: None,
             stop_after_epochs: 20,
-            ema_decay: None,
             num_round: 1,
             use_combined_loss: false,
             retrain_from_scratch: false,
@@ -182,6 +181,7 @@ impl Default for TrainConfig {
             gamma: 1.0,
             regularization_strength: None,
             max_num_epochs: None,
+            ema_decay: None,
         }
     }
 }

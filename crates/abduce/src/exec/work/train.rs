@@ -14,7 +14,7 @@ use crate::stages::inputs::make_folder;
 use crate::stages::run::Existing;
 use crate::stages::train::{CHECKPOINTS, checkpoints, posterior_path, train_watched};
 use abduce_data::{DataError, RunDir};
-use abduce_inference::training::{CheckpointFiles, Checkpoints, Observer};
+use abduce_inference::training::{CheckpointFiles, Checkpoints, Observer, Silent};
 use abduce_nn::trainer::TrainState;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -50,6 +50,12 @@ impl TrainWork {
     /// # Errors
     /// The files are not as they should be, or there is another run.
     pub fn plan(session: &Session, args: &TrainArgs) -> Result<(Self, usize, PathBuf), Error> {
+        if args.tensorboard.is_some() {
+            return Err(Error::Usage {
+                message: "--tensorboard can't be used in shards: the epochs are on other machines".into(),
+                help: "leave it out; scores over epochs are in the run directory afterwards".into(),
+            });
+        }
         let prepared = Prepared::new(session, args)?;
         let existing = match (args.existing.restart, RunDir::is_run(&prepared.folder)) {
             (true, _) => Existing::Restart,
@@ -83,6 +89,7 @@ impl TrainWork {
             out: Some(output.to_path_buf()),
             seed: self.seed,
             set: self.set.clone(),
+            tensorboard: None,
             existing: ExistingArgs::default(),
             compute: ComputeArgs::default(),
         };
@@ -138,7 +145,7 @@ impl TrainWork {
             .map(|(shard, range)| folder.read(&folder.shard(shard), &plan.config_sha256, range.start).map(|(head, _)| head.maker));
         let makers: Vec<Maker> = makers.collect::<Result<_, _>>()?;
         let run = prepared.open(session, Existing::Resume)?;
-        prepared.train(session, &run)?;
+        prepared.train(session, &run, &Silent)?;
         finish_merge(folder, plan, &makers)
     }
 }

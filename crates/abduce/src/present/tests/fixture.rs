@@ -221,6 +221,7 @@ pub(super) fn training() -> Vec<NetTraining> {
                     validation: score - 0.1 - 0.004 * t + 0.03 * rng.normal(),
                     learning_rate: 5e-4,
                     skipped_steps: 0,
+                    rollbacks: 0,
                 }
             })
             .collect();
