@@ -92,6 +92,12 @@ pub(crate) fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
     largest + libm::log(values.map(|v| libm::exp(v - largest)).sum::<f64>())
 }
 
+/// ln mean e^{v}; −∞ for no values.
+pub(crate) fn log_mean_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let n = values.clone().count();
+    log_sum_exp(values) - libm::log(n.max(1) as f64)
+}
+
 /// Positive nodes and weights of the 16-point Gauss-Legendre rule on [−1, 1]; the negative ones mirror them.
 const GAUSS_LEGENDRE: [(f64, f64); 8] = [
     (0.09501250983763744, 0.18945061045506864),
