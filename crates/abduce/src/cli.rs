@@ -1,8 +1,8 @@
 //! The command line: what can be asked for, and how the answer becomes an exit status.
 
 use crate::commands::{
-    ComputeArgs, completions, explain, log_prob, merge, report, run, sample, schema, search, simulate, status, submit, train, validate,
-    worker,
+    ComputeArgs, completions, explain, log_prob, merge, predict, report, run, sample, schema, search, simulate, status, submit, train,
+    validate, worker,
 };
 use crate::error::{Error, ReportStyle, render};
 use crate::exec::environment::Environment;
@@ -35,6 +35,7 @@ enum Command {
     Train(train::TrainArgs),
     Sample(sample::SampleArgs),
     LogProb(log_prob::LogProbArgs),
+    Predict(predict::PredictArgs),
     Validate(validate::ValidateArgs),
     Report(report::ReportArgs),
     Search(search::SearchArgs),
@@ -84,6 +85,7 @@ fn execute(command: &Command) -> Result<Ending, Error> {
         Command::Simulate(args) => simulate::run(&session(args.compute)?, args),
         Command::Train(args) => train::run(&session(args.compute)?, args),
         Command::Sample(args) => sample::run(&session(args.compute)?, args),
+        Command::Predict(args) => predict::run(&session(args.compute)?, args),
         Command::LogProb(args) => log_prob::run(&session(args.compute)?, args),
         Command::Validate(args) => validate::run(&session(args.compute)?, args),
         Command::Report(args) => report::run(&session(ComputeArgs::default())?, args),

@@ -16,6 +16,7 @@
 //! # Ok::<(), abduce::error::ConfigError>(())
 //! ```
 
+mod abc;
 mod data;
 mod explain;
 mod infer;
@@ -33,6 +34,7 @@ mod study;
 mod support;
 mod val;
 
+pub use abc::{AbcConfig, KdeBandwidth, KdeConfig};
 pub use data::{DataConfig, NanRows};
 pub use explain::explain;
 pub use infer::{InferConfig, ModelConfig, Parameter, Schedule, TrainConfig};

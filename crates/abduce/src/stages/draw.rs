@@ -4,6 +4,7 @@ use crate::config::{SampleMethod, SampleParams};
 use crate::error::Error;
 use crate::session::{Session, warning};
 use abduce_data::{Array, Seed};
+use abduce_diffusion::Langevin;
 use abduce_inference::diagnostics::Warning;
 use abduce_inference::posterior::{ChainOptions, Kind, Posterior};
 use abduce_inference::sampler::{Convergence, HmcOptions, Method, NutsOptions, StretchOptions};
@@ -58,38 +59,17 @@ impl Drawing {
             None if exact => return Ok(Self::Direct),
             None => SampleMethod::Slice,
         };
-        let defaults = ChainOptions::default();
-        let walkers = 2 * posterior.dimension().max(16);
-        let options = match method {
-            SampleMethod::Direct if exact => return Ok(Self::Direct),
-            SampleMethod::Direct => {
-                let what = if posterior.kind() == Kind::Nle { "a likelihood" } else { "a ratio" };
-                return Err(Error::failed(
-                    format!("the method `direct` draws from a density of the parameters, and these networks give {what}"),
-                    "use slice, emcee, hmc or nuts",
-                ));
+        if method == SampleMethod::Direct {
+            if exact {
+                return Ok(Self::Direct);
             }
-            SampleMethod::Slice => defaults,
-            SampleMethod::Emcee => {
-                let method = Method::Stretch(StretchOptions::default());
-                ChainOptions { method, num_chains: Some(walkers), warmup_steps: 200, thin: 10, ..defaults }
-            }
-            SampleMethod::Hmc => {
-                ChainOptions { method: Method::Hmc(HmcOptions::default()), num_chains: None, warmup_steps: 300, thin: 1, ..defaults }
-            }
-            SampleMethod::Nuts => {
-                ChainOptions { method: Method::Nuts(NutsOptions::default()), num_chains: None, warmup_steps: 300, thin: 1, ..defaults }
-            }
-        };
-        let asked = usize::try_from(params.num_chains).ok().filter(|&n| n > 0).or(options.num_chains);
-        // A stretch move needs two halves that each span the space.
-        let least = if method == SampleMethod::Emcee { 2 * posterior.dimension() } else { 1 };
-        Ok(Self::Chains(ChainOptions {
-            num_chains: asked.map(|n| n.max(least).next_multiple_of(if method == SampleMethod::Emcee { 2 } else { 1 })),
-            warmup_steps: params.burn_in.unwrap_or(options.warmup_steps),
-            thin: params.thin.unwrap_or(options.thin),
-            ..options
-        }))
+            let what = if posterior.kind() == Kind::Nle { "a likelihood" } else { "a ratio" };
+            return Err(Error::failed(
+                format!("the method `direct` draws from a density of the parameters, and these networks give {what}"),
+                "use slice, emcee, hmc or nuts",
+            ));
+        }
+        Ok(Self::Chains(chain_options(posterior.dimension(), method, params)))
     }
 
     /// Its name, as in configuration files.
@@ -103,6 +83,34 @@ impl Drawing {
                 Method::Nuts(_) => "nuts",
             },
         }
+    }
+}
+
+/// The chains of a method over `d` free parameters; of `direct`, which has none, those of slice sampling.
+pub fn chain_options(d: usize, method: SampleMethod, params: &SampleParams) -> ChainOptions {
+    let defaults = ChainOptions::default();
+    let walkers = 2 * d.max(16);
+    let options = match method {
+        SampleMethod::Direct | SampleMethod::Slice => defaults,
+        SampleMethod::Emcee => {
+            let method = Method::Stretch(StretchOptions::default());
+            ChainOptions { method, num_chains: Some(walkers), warmup_steps: 200, thin: 10, ..defaults }
+        }
+        SampleMethod::Hmc => {
+            ChainOptions { method: Method::Hmc(HmcOptions::default()), num_chains: None, warmup_steps: 300, thin: 1, ..defaults }
+        }
+        SampleMethod::Nuts => {
+            ChainOptions { method: Method::Nuts(NutsOptions::default()), num_chains: None, warmup_steps: 300, thin: 1, ..defaults }
+        }
+    };
+    let asked = usize::try_from(params.num_chains).ok().filter(|&n| n > 0).or(options.num_chains);
+    // A stretch move needs two halves that each span the space.
+    let (least, multiple) = if method == SampleMethod::Emcee { (2 * d, 2) } else { (1, 1) };
+    ChainOptions {
+        num_chains: asked.map(|n| n.max(least).next_multiple_of(multiple)),
+        warmup_steps: params.burn_in.unwrap_or(options.warmup_steps),
+        thin: params.thin.unwrap_or(options.thin),
+        ..options
     }
 }
 
@@ -187,20 +195,47 @@ pub fn draw(
     seed: Seed,
 ) -> Result<Draws, Error> {
     let observations = x.rows() / trials.max(1);
-    let bytes = observations.checked_mul(draws).and_then(|n| n.checked_mul(posterior.dimension() * size_of::<f32>()));
-    if bytes.is_none_or(|bytes| bytes > MOST_BYTES) {
-        return Err(Error::failed(
-            format!("{observations} observations × {draws} draws × {} parameters do not fit into memory", posterior.dimension()),
-            "ask for fewer draws, or sample the observations in parts",
-        ));
-    }
+    check_memory(observations, draws, posterior.dimension())?;
     let (values, convergence) = match drawing {
         Drawing::Direct if trials == 1 => (posterior.sample(&session.compute, x.data(), draws, seed)?, Vec::new()),
-        Drawing::Direct => return Err(abduce_inference::posterior::PosteriorError::OneDatum { trials }.into()),
+        // Networks that can't compose say so.
+        Drawing::Direct => {
+            (posterior.sample_composed(&session.compute, (x.data(), trials), draws, &Langevin::default(), seed)?, Vec::new())
+        }
         Drawing::Chains(options) => {
             let drawn = posterior.sample_chains(&session.compute, x.data(), trials, draws, options, seed)?;
             (drawn.theta, drawn.report)
         }
     };
     Ok(Draws { samples: Array::new(vec![observations, draws, posterior.dimension()], values)?, convergence })
+}
+
+/// Draws of some parameters with others held at values; see [`Posterior::sample_conditional`].
+///
+/// # Errors
+/// As [`draw`], and conditions that can't be.
+pub fn draw_conditional(
+    session: &Session,
+    posterior: &Posterior,
+    (x, trials): (&Array, usize),
+    given: &[(usize, f64)],
+    draws: usize,
+    options: &ChainOptions,
+    seed: Seed,
+) -> Result<Draws, Error> {
+    let observations = x.rows() / trials.max(1);
+    check_memory(observations, draws, posterior.dimension())?;
+    let drawn = posterior.sample_conditional(&session.compute, (x.data(), trials), given, draws, options, seed)?;
+    Ok(Draws { samples: Array::new(vec![observations, draws, posterior.dimension()], drawn.theta)?, convergence: drawn.report })
+}
+
+fn check_memory(observations: usize, draws: usize, d: usize) -> Result<(), Error> {
+    let bytes = observations.checked_mul(draws).and_then(|n| n.checked_mul(d * size_of::<f32>()));
+    if bytes.is_none_or(|bytes| bytes > MOST_BYTES) {
+        return Err(Error::failed(
+            format!("{observations} observations × {draws} draws × {d} parameters do not fit into memory"),
+            "ask for fewer draws, or sample the observations in parts",
+        ));
+    }
+    Ok(())
 }

@@ -2,12 +2,16 @@
 //!
 //! Commands and the pipeline both call these; nothing here knows the command line.
 
+pub mod abc;
 pub mod calibrate;
 pub mod compare;
 pub mod draw;
 pub mod export;
 pub mod inputs;
+pub mod model;
 pub mod nets;
+pub mod predict;
+pub mod regions;
 pub mod run;
 pub mod sample;
 pub mod sequential;
