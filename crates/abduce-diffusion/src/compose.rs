@@ -2,6 +2,7 @@
 
 use crate::field::{Field, POINTS, Points, Wanted};
 use crate::ode::{SolveError, demand_finite};
+use crate::schedule::Marginal;
 use abduce_data::Seed;
 use abduce_kernels::Threads;
 use serde::{Deserialize, Serialize};
@@ -26,14 +27,19 @@ impl Default for Langevin {
     }
 }
 
+/// ∇log of the prior, or of the prior with noise, at θ and a level: `(θ, level, out)`.
+pub type PriorScore<'a> = dyn Fn(&[f64], &Marginal, &mut [f64]) + Sync + 'a;
+
 /// Draws from p(θ | x_1, …, x_n) ∝ p(θ)^{1-n} Π p(θ | x_i) (Geffner et al. 2022, arXiv:2209.14249): (count, d) values of θ.
 ///
-/// At noise level t the score is (1 - n) cos²φ ∇log p(θ) + Σ_i s(θ, t | x_i). That is no noised posterior, so no reverse equation is
-/// solved: the laws are a sequence that begins near N(0, v²/n) and ends at the posterior, followed by Langevin steps
-/// θ += δ/2 s + √δ z. The paper's prior factor is 1 - t; cos²φ = m²/(m² + σ²) is the same idea for any schedule, and approaches 1 as fast
-/// as the steps shrink. Draws are approximate: the error falls with `levels` times `steps`.
+/// At noise level t the score is (1 - n) ∇log p̃_t(θ) + Σ_i s(θ, t | x_i) with any p̃_t that approaches p as the noise shrinks. That is no noised
+/// posterior, so no reverse equation is solved: the laws are a sequence that ends at the posterior, followed by Langevin steps
+/// θ += δ/2 s + √δ z. Draws are approximate: the error falls with `levels` times `steps`.
 ///
-/// `prior_score(θ, out)` writes ∇log p of the prior in the coordinates of the field. `observations` are the field's numbers of x_1, …, x_n.
+/// `prior_score(θ, level, out)` writes ∇log p̃_t at the level's m and σ, in the coordinates of the field: the score of the prior with the same noise,
+/// or that of the prior itself times m²/(m² + σ²), which is the paper's factor 1 - t for any schedule. (The first is the better choice where the
+/// prior has edges: there its own score is steep and points outwards after the factor 1 - n.) `observations` are the field's numbers of
+/// x_1, …, x_n.
 ///
 /// # Errors
 /// There is no observation, or states stop being finite.
@@ -42,7 +48,7 @@ pub fn sample_composed<F: Field>(
     threads: &Threads,
     observations: Range<usize>,
     count: usize,
-    prior_score: &(dyn Fn(&[f64], &mut [f64]) + Sync),
+    prior_score: &PriorScore<'_>,
     method: &Langevin,
     seed: Seed,
 ) -> Result<Vec<f64>, SolveError> {
@@ -78,9 +84,9 @@ pub fn sample_composed<F: Field>(
                     }
                 }
                 for ((row, score), rng) in theta.chunks_exact_mut(d).zip(score.chunks_exact(d)).zip(&mut streams) {
-                    prior_score(row, &mut prior);
+                    prior_score(row, &at, &mut prior);
                     for k in 0..d {
-                        let slope = score[k] + (1.0 - n) * at.cos * at.cos * prior[k];
+                        let slope = score[k] + (1.0 - n) * prior[k];
                         row[k] += 0.5 * size * slope + size.sqrt() * rng.normal();
                     }
                 }

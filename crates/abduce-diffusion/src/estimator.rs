@@ -1,6 +1,6 @@
 //! A conditional vector field with its embedding: training graphs, draws, densities and scores.
 
-use crate::compose::{Langevin, sample_composed};
+use crate::compose::{Langevin, PriorScore, sample_composed};
 use crate::field::{Field, NetworkField, POINTS, Points, Wanted};
 use crate::loss::FieldLoss;
 use crate::network::{NetworkError, NetworkSpec};
@@ -267,7 +267,7 @@ impl FieldEstimator {
     }
 
     /// Draws from the posterior of several independent observations of one θ, the rows of `x` (n, context): (count, features). See
-    /// [`sample_composed`]; `prior_score(θ, out)` is the prior's score in the standardised coordinates.
+    /// [`sample_composed`]; `prior_score` is the prior's in the standardised coordinates.
     ///
     /// # Errors
     /// See [`SolveError`].
@@ -277,7 +277,7 @@ impl FieldEstimator {
         params: &[f32],
         x: &[f32],
         count: usize,
-        prior_score: &(dyn Fn(&[f64], &mut [f64]) + Sync),
+        prior_score: &PriorScore<'_>,
         method: &Langevin,
         seed: Seed,
     ) -> Result<Vec<f32>, SolveError> {

@@ -1,7 +1,7 @@
 //! Samplers, densities and composition on Gaussian posteriors, whose exact field is linear.
 
 use abduce_data::Seed;
-use abduce_diffusion::compose::sample_composed;
+use abduce_diffusion::compose::{PriorScore, sample_composed};
 use abduce_diffusion::estimator::{draw, log_density};
 use abduce_diffusion::field::{Field, Points, Wanted};
 use abduce_diffusion::schedule::Marginal;
@@ -214,13 +214,18 @@ fn scores_of_independent_observations_compose() {
     let n = x.len();
     for schedule in [NoiseSchedule::ve(), NoiseSchedule::vp()] {
         let field = Conjugate { schedule, x: x.clone(), noise: 1.0 };
-        let prior = |theta: &[f64], out: &mut [f64]| out[0] = -theta[0];
-        let theta = sample_composed(&field, &Compute::with_threads(2).threads, 0..n, 1000, &prior, &Langevin::default(), Seed(3)).unwrap();
-        let precision = 1.0 + n as f64;
-        let want = x.iter().sum::<f64>() / precision;
-        let mean = theta.iter().sum::<f64>() / 1000.0;
-        let variance = theta.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / 1000.0;
-        assert!((mean - want).abs() * precision.sqrt() < 0.19, "{schedule:?}: {mean} instead of {want}");
-        assert!((variance * precision - 1.0).abs() < 0.25, "{schedule:?}: {} of the exact variance", variance * precision);
+        // The paper's factor, and the noised prior N(0, m² + σ²): two ways to the same posterior.
+        let damped = |theta: &[f64], at: &Marginal, out: &mut [f64]| out[0] = -at.cos * at.cos * theta[0];
+        let noised = |theta: &[f64], at: &Marginal, out: &mut [f64]| out[0] = -theta[0] / (at.total * at.total);
+        for prior in [&damped as &PriorScore<'_>, &noised] {
+            let theta =
+                sample_composed(&field, &Compute::with_threads(2).threads, 0..n, 1000, prior, &Langevin::default(), Seed(3)).unwrap();
+            let precision = 1.0 + n as f64;
+            let want = x.iter().sum::<f64>() / precision;
+            let mean = theta.iter().sum::<f64>() / 1000.0;
+            let variance = theta.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / 1000.0;
+            assert!((mean - want).abs() * precision.sqrt() < 0.19, "{schedule:?}: {mean} instead of {want}");
+            assert!((variance * precision - 1.0).abs() < 0.25, "{schedule:?}: {} of the exact variance", variance * precision);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Networks and their training graphs against an f64 evaluation of their formulas, gradients by central differences.
 
 use abduce_data::{Rng, Seed};
+use abduce_diffusion::schedule::Marginal;
 use abduce_diffusion::{
     Architecture, FieldEstimator, Langevin, NetworkSpec, NoiseSchedule, Objective, ReverseSde, Sampler, SolveError, TimeEmbedding,
     Tolerance,
@@ -210,7 +211,7 @@ fn unusable_weights_are_reported() {
         assert_eq!(estimator.sample(&compute, &params, &x, &[7], &sampler, Seed(1)).err(), want(7));
     }
     assert_eq!(estimator.log_prob(&compute, &params, &[0.0; 6], &x, |_| 0, Tolerance::default()).err(), want(2));
-    let (prior, method) = (|_: &[f64], out: &mut [f64]| out.fill(0.0), Langevin { levels: 2, steps: 1, step_size: 0.3 });
+    let (prior, method) = (|_: &[f64], _: &Marginal, out: &mut [f64]| out.fill(0.0), Langevin { levels: 2, steps: 1, step_size: 0.3 });
     assert_eq!(estimator.sample_composed(&compute, &params, &x, 4, &prior, &method, Seed(1)).err(), want(4));
     let nothing = estimator.sample_composed(&compute, &params, &[], 4, &prior, &method, Seed(1));
     assert_eq!(nothing.err(), Some(SolveError::NoObservation));

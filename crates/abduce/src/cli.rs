@@ -1,8 +1,8 @@
 //! The command line: what can be asked for, and how the answer becomes an exit status.
 
 use crate::commands::{
-    ComputeArgs, completions, cosmology, estimate, evidence, explain, gflownet, log_prob, merge, models, prove, report, run, sample,
-    schema, search, simulate, status, submit, train, validate, worker,
+    ComputeArgs, completions, cosmology, estimate, evidence, explain, gflownet, log_prob, merge, models, predict, prove, report, run,
+    sample, schema, search, simulate, status, submit, train, validate, worker,
 };
 use crate::error::{Error, ReportStyle, render};
 use crate::exec::environment::Environment;
@@ -38,6 +38,7 @@ enum Command {
     Evidence(evidence::EvidenceArgs),
     Estimate(estimate::EstimateArgs),
     Models(models::ModelsArgs),
+    Predict(predict::PredictArgs),
     Validate(validate::ValidateArgs),
     Report(report::ReportArgs),
     Search(search::SearchArgs),
@@ -96,6 +97,7 @@ fn execute(command: &Command) -> Result<Ending, Error> {
         Command::Simulate(args) => simulate::run(&session(args.compute)?, args),
         Command::Train(args) => train::run(&session(args.compute)?, args),
         Command::Sample(args) => sample::run(&session(args.compute)?, args),
+        Command::Predict(args) => predict::run(&session(args.compute)?, args),
         Command::LogProb(args) => log_prob::run(&session(args.compute)?, args),
         Command::Evidence(args) => evidence::run(&session(args.compute)?, args),
         Command::Estimate(args) => estimate::run(&session(args.compute)?, args),

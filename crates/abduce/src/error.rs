@@ -2,6 +2,7 @@
 
 use abduce_cosmology::CosmologyError;
 use abduce_data::{DataError, ModelProblem, NpyProblem};
+use abduce_inference::abc::AbcError;
 use abduce_inference::diagnostics::DiagnosticsError;
 use abduce_inference::estimate::EstimateError;
 use abduce_inference::posterior::{ChainError, PosteriorError, VariationalError};
@@ -281,6 +282,23 @@ impl From<TrainingError> for Error {
     }
 }
 
+impl From<AbcError> for Error {
+    fn from(error: AbcError) -> Self {
+        let help = match &error {
+            AbcError::NoneAccepted { .. } => "raise `eps`, or accept a part of the simulations with `quantile`",
+            AbcError::TooFew { .. } | AbcError::Stored { .. } => "simulate more",
+            AbcError::Observation { .. } | AbcError::Table { .. } => "the observation must be of the kind that the simulator makes",
+            AbcError::OutsidePrior { .. } => {
+                "the prior must hold every simulated theta: widen it, or give what theta was drawn from as `proposal`"
+            }
+            AbcError::Density(_) => "accept more simulations, or leave `kde` out",
+            AbcError::Option { .. } => "see `abduce explain train_args`",
+            _ => return Self::with_hint(&error, None),
+        };
+        Self::with_hint(&error, Some(help))
+    }
+}
+
 impl From<ChainError> for Error {
     fn from(error: ChainError) -> Self {
         match error {
@@ -366,9 +384,8 @@ impl From<PosteriorError> for Error {
             PosteriorError::Data(error) => return error.into(),
             PosteriorError::Width { .. } => "theta and x must have the columns that the posterior was trained with",
             PosteriorError::Pairing { .. } => "rows are paired one to one; a single row of either goes with all rows of the other",
-            PosteriorError::NeedsSampler(_) => {
-                "draws with -o come from chains; the maximum (--map) is found for densities of the parameters alone"
-            }
+            PosteriorError::NeedsSampler(_) => "draws of a likelihood or ratio come from chains",
+            PosteriorError::Condition { .. } => "give a value inside the prior's support",
             PosteriorError::NotFinite { .. } => "a network has no answer for missing values: leave the row out",
             PosteriorError::File { .. } => "expected a posterior that `abduce train` wrote",
             _ => return Self::with_hint(&error, None),

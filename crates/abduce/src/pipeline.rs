@@ -3,14 +3,16 @@
 //! Every stage is a function of the files of the earlier ones and is skipped when it was done before with the same fingerprint, a hash of
 //! everything that it depends on. So a run that was stopped goes on where it was, and a changed option repeats only what it touches.
 
-use crate::config::{self, CompareConfig, InferConfig, Loaded, PathRules, PipelineConfig, SampleConfig, SimulateConfig};
+use crate::config::{self, CompareConfig, Engine, InferConfig, Loaded, PathRules, PipelineConfig, SampleConfig, SimulateConfig};
 use crate::error::Error;
 use crate::present;
 use crate::present::comparison::Comparison;
 use crate::present::run::{COMPARISON, METRICS, NOVELTIES, OBSERVATIONS, SAMPLES, SAMPLING, TRUTH, VALIDATION};
 use crate::session::{Session, warning};
+use crate::stages::abc::{AbcInputs, AbcSource, train_stage as accept_stage};
 use crate::stages::draw::{Drawing, Wish, draw};
 use crate::stages::inputs::{self, Observation, PairFiles};
+use crate::stages::model::Model;
 use crate::stages::run::{self as bookkeeping, Existing, Stage, fingerprint, stage};
 use crate::stages::sequential::{SequentialInputs, train_stage};
 use crate::stages::train::{Training, posterior_path, train};
@@ -41,6 +43,10 @@ pub enum Ending {
 pub fn run(session: &Session, loaded: &Loaded<PipelineConfig>, folder: &Path, existing: Existing) -> Result<(Ending, PathBuf), Error> {
     let pipeline = Pipeline::open(session, loaded, folder, existing)?;
     let (training, test) = pipeline.simulate()?;
+    if pipeline.config.model.engine.is_abc() {
+        pipeline.accept(&training)?;
+        return Ok((Ending::Done, pipeline.report()?));
+    }
     let posterior = pipeline.train(&training)?;
     if let Some(config) = &pipeline.config.sample {
         let observed = pipeline.sample(&posterior, config)?;
@@ -95,7 +101,9 @@ impl<'a> Pipeline<'a> {
 
     /// Training pairs and, where there are any, test pairs: simulated, or as stored.
     fn simulate(&self) -> Result<(PairFiles, Option<PairFiles>), Error> {
-        let validating = !(self.config.validate.metrics.is_empty() && self.config.validate.gates.is_empty());
+        let engine = self.config.model.engine;
+        // An ABC sample says nothing about other data.
+        let validating = !(engine.is_abc() || self.config.validate.metrics.is_empty() && self.config.validate.gates.is_empty());
         let test = self.config.validate.data.as_ref().filter(|_| validating);
         let test = test.map(|data| PairFiles::new(data, self.paths)).transpose()?;
         match (&self.config.simulate, &self.config.data) {
@@ -111,9 +119,10 @@ impl<'a> Pipeline<'a> {
     fn simulate_pairs(&self, config: &SimulateConfig) -> Result<(PairFiles, Option<PairFiles>), Error> {
         let seed = config.seed.map_or(self.seed(), Seed);
         let folder = self.run.file(&config.out.to_string_lossy());
-        // A sequential engine simulates while it trains.
-        let n = if self.config.model.engine.is_sequential() { 0 } else { config.n };
-        let sets = [("", n, seed), ("_test", config.n_test, seed.derive("test", 0))];
+        let engine = self.config.model.engine;
+        let n = if engine.is_sequential() || self.simulates_for_abc() { 0 } else { config.n };
+        let n_test = if engine.is_abc() { 0 } else { config.n_test };
+        let sets = [("", n, seed), ("_test", n_test, seed.derive("test", 0))];
         let sets: Vec<_> = sets.into_iter().filter(|(_, rows, _)| *rows > 0).collect();
         let files = |suffix: &str| PairFiles {
             theta: folder.join(format!("theta{suffix}.npy")),
@@ -126,7 +135,7 @@ impl<'a> Pipeline<'a> {
         let outputs: Vec<PathBuf> = sets.iter().flat_map(|(suffix, ..)| [files(suffix).theta, files(suffix).x]).collect();
         // A changed program is another simulator; the number of its processes is not.
         let simulator = simulate::rows_of(self.session, &config.simulator, self.paths, &folder)?;
-        let depends = fingerprint(&json!([VERSION, simulator.identity(), config.simulator.prior(), n, config.n_test, seed]))?;
+        let depends = fingerprint(&json!([VERSION, simulator.identity(), config.simulator.prior(), n, n_test, seed]))?;
         stage(self.session, &self.run, &Stage { name: "simulate", fingerprint: &depends, outputs: &outputs }, || {
             let mut warnings = Vec::new();
             for (suffix, rows, seed) in &sets {
@@ -149,7 +158,7 @@ impl<'a> Pipeline<'a> {
             }
             Ok(warnings)
         })?;
-        Ok((files(""), (config.n_test > 0).then(|| files("_test"))))
+        Ok((files(""), (n_test > 0).then(|| files("_test"))))
     }
 
     /// Where simulations are kept: where the user says so, and a program's in any case.
@@ -191,6 +200,50 @@ impl<'a> Pipeline<'a> {
             x_obs: &x_obs,
         };
         Ok(Posterior::load(&train_stage(self.session, &self.run, &inputs)?)?)
+    }
+
+    /// Whether ABC asks the simulator as it goes: for populations, and for several data of each parameter. Otherwise it takes what the stage before made.
+    fn simulates_for_abc(&self) -> bool {
+        let several = self.infer.train_args.abc.num_iid_samples.is_some_and(|n| n > 1);
+        match self.config.model.engine {
+            Engine::Smcabc => true,
+            Engine::Mcabc => several,
+            _ => false,
+        }
+    }
+
+    /// ABC in place of training, and draws of its sample.
+    fn accept(&self, pairs: &PairFiles) -> Result<(), Error> {
+        // The check of the file has asked for it.
+        let Some(config) = &self.config.sample else {
+            return Err(Error::failed("ABC needs an observation", "add a section `sample`"));
+        };
+        let (x_obs, truth) = observation_files(&self.config, config, self.paths)?;
+        let simulate = self.config.simulate.as_ref();
+        let scratch = |config: &SimulateConfig| self.run.file(&config.out.to_string_lossy());
+        let live = simulate.filter(|_| self.simulates_for_abc());
+        let simulator = live.map(|config| simulate::rows_of(self.session, &config.simulator, self.paths, &scratch(config))).transpose()?;
+        let source = simulator.as_deref().map_or(AbcSource::Stored(pairs), AbcSource::Simulator);
+        let parameters = simulate.map(|config| simulate::parameter_names(&config.simulator)).transpose()?;
+        let simulations = simulate.map(|config| config.n);
+        let inputs = AbcInputs { infer: &self.infer, parameters, source, x_obs: &x_obs, simulations, keep: None };
+        let model = accept_stage(self.session, &self.run, &inputs)?;
+        let seed = self.seed().derive("sample", 0);
+        let depends = fingerprint(&json!([VERSION, DataFile::of("posterior", &model)?, config.n, seed]))?;
+        let [x_path, samples_path] = [OBSERVATIONS, SAMPLES].map(|name| self.run.file(name));
+        let outputs = [samples_path.clone(), x_path.clone()];
+        stage(self.session, &self.run, &Stage { name: "sample", fingerprint: &depends, outputs: &outputs }, || {
+            let Model::Sample(abc) = Model::load(&model)? else {
+                return Err(Error::failed("the model of this run is no ABC sample", "begin anew with --restart"));
+            };
+            let x_shape = std::iter::once(abc.trials()).chain(abc.x_shape.iter().copied()).collect();
+            npy::write(&x_path, &Array::new(x_shape, abc.x_obs.clone())?)?;
+            npy::write(&samples_path, &Array::new(vec![1, config.n, abc.dimension()], abc.draw(config.n, seed)?)?)?;
+            if let Some(truth) = &truth {
+                npy::write(&self.run.file(TRUTH), &inputs::theta_rows(truth, abc.dimension())?)?;
+            }
+            Ok(Vec::new())
+        })
     }
 
     fn sample(&self, posterior: &Posterior, config: &SampleConfig) -> Result<Observed, Error> {

@@ -70,7 +70,31 @@ fn refusals_say_what_where_and_what_instead() {
         ("unknown class", whole("prior:\n  module: ili.utils\n  class: IndependantNormal\n  args: {loc: 0, scale: 1}\n")),
         ("unknown family", whole("prior: {unifrom: {low: 0, high: 1}}\n")),
         ("unknown net model", infer("model: {nets: [{model: mafia}]}\n")),
-        ("engine not available", infer("model:\n  backend: sbi\n  engine: SMCABC\n")),
+        ("engine not available", infer("model:\n  backend: sbi\n  engine: SNPE_B\n")),
+        ("rejection without a criterion", infer("model: {engine: MCABC}\ntrain_args: {num_simulations: 100}\n")),
+        ("rejection with two criteria", infer("model: {engine: ABC}\ntrain_args:\n  eps: 0.1\n  quantile: 0.1\n")),
+        ("populations without their options", infer("model: {engine: SMCABC}\ntrain_args: {num_particles: 100, eps: 0.1}\n")),
+        (
+            "a first population too small",
+            infer("model: {engine: SMC}\ntrain_args: {num_particles: 100, num_initial_pop: 50, epsilon_decay: 0.5, num_simulations: 40}\n"),
+        ),
+        ("training of nets for ABC", infer("model: {engine: MCABC}\ntrain_args:\n  quantile: 0.1\n  learning_rate: 1e-3\n")),
+        (
+            "nets for ABC",
+            infer("model: {engine: MCABC, nets: [{model: maf}]}\ntrain_args: {quantile: 0.1}\nembedding_net: {fcn: {n_hidden: [8]}}\n"),
+        ),
+        ("ABC for nets", infer("train_args: {quantile: 0.1}\n")),
+        (
+            "parts of ABC without their switch",
+            infer("model: {engine: MCABC}\ntrain_args: {quantile: 0.1, sass_fraction: 0.5, kde_kwargs: {bandwidth: wide}}\n"),
+        ),
+        ("regression on several data", infer("model: {engine: MCABC}\ntrain_args: {quantile: 0.1, lra: true, num_iid_samples: 5}\n")),
+        (
+            "populations without a simulator",
+            pipeline(&format!(
+                "{PRIOR}data: {{x_file: x.npy, theta_file: t.npy}}\nmodel: {{engine: SMCABC}}\ntrain_args: {{num_particles: 10, num_initial_pop: 20, epsilon_decay: 0.5}}\n"
+            )),
+        ),
         ("older engine name not available", infer("model: {module: sbi.inference, class: SNPE_A}\n")),
         ("unknown backend", infer("model: {backend: tensorflow, engine: NLE}\n")),
         ("a vector field of another sort", infer("model: {engine: FMPE, nets: [{model: mlp}, {model: nsf}]}\n")),
@@ -139,7 +163,6 @@ fn refusals_say_what_where_and_what_instead() {
         ("simulations saved without names", data("num_simulations: 10\nsave_simulated: true\nx_file: x.npy\n")),
         ("nothing to save", data("x_file: x.npy\ntheta_file: t.npy\nsave_simulated: true\n")),
         ("one name of two", data("num_simulations: 10\nx_file: x.npy\n")),
-        ("simulator without a number", data("x_file: x.npy\ntheta_file: t.npy\nsimulator: {task: sir}\n")),
         ("prior of a data file's simulator", data(&format!("num_simulations: 10\nsimulator:\n  command: [./run]\n  {PRIOR}"))),
         ("override of an unknown key", set(&["model.nets.0.hidden_feature=64"])),
         ("override of the wrong type", set(&["train_args.learning_rate=high"])),

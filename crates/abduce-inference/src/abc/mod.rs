@@ -5,20 +5,29 @@
 //! regression can correct the kept parameters for their distance (Beaumont et al. 2002), and a regression of θ on x can choose the
 //! summaries (Fearnhead and Prangle 2012, arXiv:1004.1112).
 //!
-//! Distances are Euclidean over the summaries, each scaled by its standard deviation over the prior's simulations.
+//! Distances are Euclidean over the summaries, each scaled by its standard deviation over the prior's simulations. Where an observation is
+//! several independent data, of which any order is as good, it is the energy distance between the sets.
+//!
+//! [`AbcPosterior`] is a finished sample with everything needed to draw from it, on disk or in memory.
 
 mod adjustment;
+mod density;
 mod distance;
+mod particles;
+mod posterior;
 mod regression;
 mod rejection;
 mod smc;
+mod summary;
 
 pub use adjustment::Adjustment;
-pub use distance::Summaries;
-pub use rejection::{Accept, RejectionAbc, rejection_abc};
-pub use smc::{Decay, Population, SmcAbc, smc_abc};
+pub use density::{Bandwidth, KernelDensity};
+pub use posterior::AbcPosterior;
+pub use rejection::{Accept, RejectionAbc, SimulationTable, rejection_abc, rejection_abc_of_table};
+pub use smc::{Decay, Leftover, Population, SmcAbc, smc_abc};
+pub use summary::Summaries;
 
-use crate::simulator::Simulate;
+use crate::prior::PriorError;
 
 /// A weighted sample of the approximate posterior.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +40,7 @@ pub struct AbcSample {
     pub distances: Vec<f64>,
     /// The largest distance that was accepted.
     pub epsilon: f64,
-    /// Simulations run.
+    /// Parameters simulated.
     pub simulations: usize,
     /// Of them failed, and left out.
     pub failed: usize,
@@ -43,20 +52,13 @@ impl AbcSample {
         1.0 / self.weights.iter().map(|w| w * w).sum::<f64>()
     }
 
-    /// `count` draws θ (count, d) by systematic resampling: each row appears w·count times, up or down to the next integer.
+    /// `count` draws θ (count, d) by systematic resampling, in random order: each row appears w·count times, up or down to the next integer.
     pub fn resample(&self, count: usize, rng: &mut abduce_data::Rng) -> Vec<f64> {
         let d = self.theta.len() / self.weights.len().max(1);
-        let (offset, mut sum, mut row) = (rng.uniform(), self.weights.first().copied().unwrap_or(0.0), 0);
-        let mut out = Vec::with_capacity(count * d);
-        for k in 0..count {
-            let at = (k as f64 + offset) / count as f64;
-            while at > sum && row + 1 < self.weights.len() {
-                row += 1;
-                sum += self.weights[row];
-            }
-            out.extend_from_slice(&self.theta[row * d..(row + 1) * d]);
-        }
-        out
+        let mut rows = particles::systematic(&self.weights, count, rng);
+        // Fisher-Yates: any part of the draws is a sample.
+        (1..count).rev().for_each(|k| rows.swap(k, rng.below(k + 1)));
+        rows.iter().flat_map(|&row| &self.theta[row * d..(row + 1) * d]).copied().collect()
     }
 }
 
@@ -96,20 +98,6 @@ pub enum AbcError {
         /// What for.
         purpose: &'static str,
     },
-    /// A population could not be completed.
-    #[error("population {population}: {accepted} of {wanted} particles after {tried} simulations at epsilon {epsilon}")]
-    Stuck {
-        /// The population, from 1.
-        population: usize,
-        /// Particles found.
-        accepted: usize,
-        /// Particles wanted.
-        wanted: usize,
-        /// Simulations of this population.
-        tried: usize,
-        /// Its distance.
-        epsilon: f64,
-    },
     /// The observation does not fit the simulations.
     #[error("the observation has {found} values, simulations have {expected}")]
     Observation {
@@ -118,23 +106,46 @@ pub enum AbcError {
         /// Values of a simulation.
         expected: usize,
     },
+    /// Several independent data with a method that is for one.
+    #[error("{method} works on one datum per observation, and there are {trials}")]
+    Trials {
+        /// The method.
+        method: &'static str,
+        /// Data of the observation.
+        trials: usize,
+    },
+    /// A stored simulation that the prior does not allow.
+    #[error("row {row}: theta lies outside the prior's support")]
+    OutsidePrior {
+        /// Its row.
+        row: usize,
+    },
+    /// Stored tables whose rows don't pair.
+    #[error("{theta} values of theta and {x} of x do not make rows of {parameters} and {width}")]
+    Table {
+        /// Values of theta.
+        theta: usize,
+        /// Values of x.
+        x: usize,
+        /// Parameters of the prior.
+        parameters: usize,
+        /// Values of the observation.
+        width: usize,
+    },
+    /// Too few stored simulations.
+    #[error("{wanted} simulations are asked for, and {stored} are stored")]
+    Stored {
+        /// Asked for.
+        wanted: usize,
+        /// There are.
+        stored: usize,
+    },
+    /// The sample is too small or too narrow for a kernel density.
+    #[error("a kernel density of the accepted parameters: {0}")]
+    Density(#[from] PriorError),
     /// The simulator failed as a whole.
     #[error("the simulator failed: {0}")]
     Simulator(String),
-}
-
-/// Simulates rows `theta` (n, d), checks the shape of the answer, and keeps the pairs that did not fail.
-fn simulated(simulate: &mut Simulate<'_>, theta: &[f32], d: usize, first: usize, width: usize) -> Result<(Vec<f64>, Vec<f64>), AbcError> {
-    let rows = theta.len() / d;
-    let x = simulate(theta, first).map_err(AbcError::Simulator)?;
-    if x.len() != rows * width {
-        return Err(AbcError::Observation { found: width, expected: x.len() / rows.max(1) });
-    }
-    let good = || theta.chunks_exact(d).zip(x.chunks_exact(width)).filter(|(_, x)| x.iter().all(|v| v.is_finite()));
-    Ok((
-        good().flat_map(|(theta, _)| theta.iter().map(|&v| f64::from(v))).collect(),
-        good().flat_map(|(_, x)| x.iter().map(|&v| f64::from(v))).collect(),
-    ))
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Sequential Monte Carlo ABC.
 
-use super::adjustment::{Adjustment, adjust};
-use super::distance::{Summaries, Summariser, distances, prior_rows, scales};
-use super::{AbcError, AbcSample, simulated};
-use crate::prior::cholesky::Cholesky;
-use crate::prior::{Prior, UnconstrainedTransform};
+use super::adjustment::{self, Adjustment, adjust};
+use super::distance::Distance;
+use super::particles::{Kernel, Particles};
+use super::rejection::check_trials;
+use super::summary::{Simulated, Summaries, Summariser, prior_rows};
+use super::{AbcError, AbcSample};
+use crate::prior::Prior;
 use crate::simulator::Simulate;
-use abduce_data::{Rng, Seed};
+use abduce_data::Seed;
 
 /// How the accepted distance shrinks from one population to the next.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,6 +19,17 @@ pub enum Decay {
     Quantile(f64),
 }
 
+/// What happens to a population that the simulations don't suffice for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Leftover {
+    /// Its place is filled with particles of the one before, resampled by weight: a mixture of the two samples in the proportion of the accepted
+    /// particles. ε is then the largest distance among all.
+    #[default]
+    Fill,
+    /// It is left out.
+    Discard,
+}
+
 /// Options of [`smc_abc`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SmcAbc {
@@ -24,24 +37,31 @@ pub struct SmcAbc {
     pub particles: usize,
     /// Prior simulations that the first population is the closest of.
     pub initial: usize,
-    /// Simulations in all; a population that can't be completed within them is left out.
+    /// Parameters simulated in all.
     pub simulations: usize,
+    /// What happens to the population that they don't suffice for.
+    pub leftover: Leftover,
     /// How the distance shrinks.
     pub decay: Decay,
     /// Kernel covariance over the weighted covariance of the population, on the unconstrained scale; 2 is optimal for a Gaussian kernel.
     pub kernel_variance_scale: f64,
+    /// A population is resampled where its effective share of particles is below this; none: never.
+    pub ess_min: Option<f64>,
     /// What the distance is measured on.
     pub summaries: Summaries,
     /// What happens to the last population's parameters.
     pub adjustment: Adjustment,
+    /// Independent data of the observation; so many are simulated with each parameter.
+    pub trials: usize,
 }
 
 /// What one population came to.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Population {
     /// The accepted distance.
     pub epsilon: f64,
-    /// Simulations it took.
+    /// Parameters simulated for it.
     pub simulations: usize,
     /// Effective number of particles.
     pub effective_size: f64,
@@ -52,7 +72,8 @@ const BATCH: usize = 1024;
 
 /// Closes in on the observation over populations of particles: θ* is a particle of the last population moved by a Gaussian kernel, kept if its
 /// simulation is within ε, with the weight p(θ*)/Σ_j w_j K(θ* | θ_j) (Beaumont et al. 2009, algorithm 3.1). Kernels act on the unconstrained
-/// scale, so no particle leaves the prior's support. Gives the last complete population and the course of all.
+/// scale, so no particle leaves the prior's support. Gives the last population and the course of all. It ends when the simulations are used up, or ε
+/// can't shrink any more.
 ///
 /// # Errors
 /// Options out of range, too few simulations for the first population, or a simulator that fails.
@@ -64,27 +85,31 @@ pub fn smc_abc(
     seed: Seed,
 ) -> Result<(AbcSample, Vec<Population>), AbcError> {
     check(options)?;
-    let (d, width) = (prior.parameters(), x_obs.len());
+    let (d, width) = (prior.parameters(), x_obs.len() / options.trials);
+    let size = (width, options.trials);
     let pilot = options.summaries.pilot(options.initial)?;
-    let summariser = Summariser::fit(options.summaries, prior, pilot, width, simulate, seed.derive("pilot", 0))?;
-    let observed = summariser.of_rows(x_obs, width);
-    let theta = prior_rows(prior, options.initial, seed, 0);
-    let (theta, x) = simulated(simulate, &theta, d, pilot, width)?;
-    let usable = theta.len() / d;
-    let mut failed = options.initial - usable;
+    let summariser = if pilot == 0 {
+        Summariser::Data
+    } else {
+        let theta = prior_rows(prior, pilot, seed.derive("pilot", 0), 0);
+        Summariser::fit(options.summaries, &Simulated::new(simulate, &theta, d, 0, size)?, width, d)?
+    };
+    let first = Simulated::new(simulate, &prior_rows(prior, options.initial, seed, 0), d, pilot, size)?;
+    let (usable, mut failed) = (first.rows(d), first.failed);
     if usable < options.particles {
         return Err(AbcError::TooFew { usable, failed, needed: options.particles, purpose: "the first population" });
     }
     let transform = prior.transform();
-    let summaries = summariser.of_rows(&x, width);
-    let scales = scales(&summaries, observed.len());
-    let all = distances(&summaries, &observed, &scales);
+    let summaries = summariser.of_rows(&first.x, width);
+    let distance = Distance::new(summariser.of_rows(x_obs, width), &summaries, summariser.width(width));
+    let observed = distance.observed.len();
+    let all = distance.of_rows(&summaries);
     let mut order: Vec<usize> = (0..usable).collect();
     order.sort_by(|&a, &b| all[a].total_cmp(&all[b]));
     order.truncate(options.particles);
-    let mut now = Particles::empty(d, observed.len());
+    let mut now = Particles::empty(d, observed);
     for &i in &order {
-        now.push(&theta[i * d..(i + 1) * d], &summaries[i * observed.len()..(i + 1) * observed.len()], all[i], 1.0, &transform);
+        now.push(&first.theta[i * d..(i + 1) * d], &summaries[i * observed..(i + 1) * observed], all[i], 1.0, &transform);
     }
     now.normalise();
     let mut epsilon = all[order[order.len() - 1]];
@@ -98,21 +123,25 @@ pub fn smc_abc(
         if !(f64::MIN_POSITIVE..epsilon).contains(&next_epsilon) {
             break;
         }
-        let kernel = Kernel::new(&now, options.kernel_variance_scale);
-        let mut next = Particles::empty(d, observed.len());
-        let begun = spent;
         let population = course.len() as u64;
-        while next.weights.len() < options.particles && spent < options.simulations {
+        let own = seed.derive("population", population);
+        if options.ess_min.is_some_and(|share| now.effective_size() < share * now.len() as f64) {
+            now = now.resampled(now.len(), &mut own.stream("resample", 0));
+        }
+        let kernel = Kernel::new(&now, options.kernel_variance_scale);
+        let mut next = Particles::empty(d, observed);
+        let begun = spent;
+        while next.len() < options.particles && spent < options.simulations {
             let batch = BATCH.min(options.simulations - spent);
-            let mut rng = seed.derive("population", population).stream("move", (spent - begun) as u64);
+            let mut rng = own.stream("move", (spent - begun) as u64);
             let moved: Vec<f32> = (0..batch).flat_map(|_| kernel.propose(&now, &transform, &mut rng)).collect();
-            let (theta, x) = simulated(simulate, &moved, d, spent, width)?;
-            failed += batch - theta.len() / d;
+            let made = Simulated::new(simulate, &moved, d, spent, size)?;
+            failed += made.failed;
             spent += batch;
-            let summaries = summariser.of_rows(&x, width);
-            let rows = theta.chunks_exact(d).zip(summaries.chunks_exact(observed.len())).zip(distances(&summaries, &observed, &scales));
+            let summaries = summariser.of_rows(&made.x, width);
+            let rows = made.theta.chunks_exact(d).zip(summaries.chunks_exact(observed)).zip(distance.of_rows(&summaries));
             for ((theta, summary), distance) in rows {
-                if distance <= next_epsilon && next.weights.len() < options.particles {
+                if distance <= next_epsilon && next.len() < options.particles {
                     let mut u = vec![0.0; d];
                     let log_det = transform.unconstrained_with_log_abs_det(theta, &mut u);
                     let weight = (prior.log_prob(theta) + log_det - kernel.log_mixture(&now, &u)).exp();
@@ -120,15 +149,34 @@ pub fn smc_abc(
                 }
             }
         }
-        if next.weights.len() < options.particles || !next.normalise() {
+        let accepted = next.len();
+        if accepted == 0 || !next.normalise() {
+            break;
+        }
+        if accepted < options.particles {
+            if options.leftover == Leftover::Fill {
+                let share = accepted as f64 / options.particles as f64;
+                next.weights.iter_mut().for_each(|w| *w *= share);
+                let missing = options.particles - accepted;
+                let others = now.resampled(missing, &mut own.stream("fill", 0));
+                (0..missing).for_each(|i| next.copy(&others, i, (1.0 - share) / missing as f64));
+                epsilon = next.distances.iter().copied().fold(next_epsilon, f64::max);
+                now = next;
+                course.push(Population { epsilon, simulations: spent - begun, effective_size: now.effective_size() });
+            }
             break;
         }
         (now, epsilon) = (next, next_epsilon);
         course.push(Population { epsilon, simulations: spent - begun, effective_size: now.effective_size() });
     }
     let mut sample = AbcSample { theta: now.theta, weights: now.weights, distances: now.distances, epsilon, simulations: spent, failed };
-    if options.adjustment == Adjustment::Linear {
-        adjust(&mut sample, &now.summaries, &observed, &scales, prior)?;
+    let kernel = match options.adjustment {
+        Adjustment::None => None,
+        Adjustment::Linear => Some(adjustment::Kernel::FitOnly),
+        Adjustment::LinearWeighted => Some(adjustment::Kernel::Absent),
+    };
+    if let Some(kernel) = kernel {
+        adjust(&mut sample, &now.summaries, &distance, kernel, prior)?;
     }
     Ok((sample, course))
 }
@@ -143,115 +191,17 @@ fn check(options: &SmcAbc) -> Result<(), AbcError> {
     if options.particles < 2 {
         return wrong("num_particles", options.particles as f64, "at least 2");
     }
+    if let Some(share) = options.ess_min.filter(|share| !(0.0..=1.0).contains(share)) {
+        return wrong("ess_min", share, "a share of the particles, 0 to 1");
+    }
     if options.kernel_variance_scale.is_nan() || options.kernel_variance_scale <= 0.0 {
         return wrong("kernel_variance_scale", options.kernel_variance_scale, "greater than 0");
     }
-    Ok(())
+    check_trials(options.trials, options.summaries, options.adjustment)
 }
 
 fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[((q * values.len() as f64) as usize).min(values.len() - 1)]
-}
-
-/// A weighted population.
-struct Particles {
-    d: usize,
-    width: usize,
-    theta: Vec<f64>,
-    u: Vec<f64>,
-    summaries: Vec<f64>,
-    distances: Vec<f64>,
-    weights: Vec<f64>,
-}
-
-impl Particles {
-    const fn empty(d: usize, width: usize) -> Self {
-        Self { d, width, theta: Vec::new(), u: Vec::new(), summaries: Vec::new(), distances: Vec::new(), weights: Vec::new() }
-    }
-
-    fn push(&mut self, theta: &[f64], summaries: &[f64], distance: f64, weight: f64, transform: &UnconstrainedTransform) {
-        debug_assert_eq!(summaries.len(), self.width);
-        let start = self.u.len();
-        self.u.resize(start + self.d, 0.0);
-        transform.unconstrained_from_theta(theta, &mut self.u[start..]);
-        self.theta.extend_from_slice(theta);
-        self.summaries.extend_from_slice(summaries);
-        self.distances.push(distance);
-        self.weights.push(weight);
-    }
-
-    /// Whether the weights have a finite, positive sum; they are divided by it.
-    fn normalise(&mut self) -> bool {
-        let sum: f64 = self.weights.iter().sum();
-        self.weights.iter_mut().for_each(|w| *w /= sum);
-        sum.is_finite() && sum > 0.0
-    }
-
-    fn effective_size(&self) -> f64 {
-        1.0 / self.weights.iter().map(|w| w * w).sum::<f64>()
-    }
-}
-
-/// The Gaussian kernel of a population.
-struct Kernel {
-    factor: Cholesky,
-    cumulative: Vec<f64>,
-}
-
-impl Kernel {
-    fn new(particles: &Particles, scale: f64) -> Self {
-        let d = particles.d;
-        let rows = || particles.u.chunks_exact(d).zip(&particles.weights);
-        let mut mean = vec![0.0; d];
-        rows().for_each(|(u, w)| mean.iter_mut().zip(u).for_each(|(m, u)| *m += w * u));
-        let mut covariance = vec![0.0; d * d];
-        for (u, w) in rows() {
-            for a in 0..d {
-                (0..d).for_each(|b| covariance[a * d + b] += scale * w * (u[a] - mean[a]) * (u[b] - mean[b]));
-            }
-        }
-        // Particles that have fallen together leave a kernel of their spread in each coordinate alone, or next to none.
-        let factor = Cholesky::factor(&covariance, d).unwrap_or_else(|_| {
-            let mut lower = vec![0.0; d * d];
-            (0..d).for_each(|a| lower[a * d + a] = covariance[a * d + a].sqrt().max(1e-12));
-            Cholesky::from_lower(lower, d)
-        });
-        let mut sum = 0.0;
-        let cumulative = particles.weights.iter().map(|w| {
-            sum += w;
-            sum
-        });
-        Self { factor, cumulative: cumulative.collect() }
-    }
-
-    /// A particle, moved.
-    fn propose(&self, particles: &Particles, transform: &UnconstrainedTransform, rng: &mut Rng) -> Vec<f32> {
-        let d = particles.d;
-        let at = rng.uniform();
-        let chosen = self.cumulative.partition_point(|&c| c <= at).min(particles.weights.len() - 1);
-        let noise: Vec<f64> = (0..d).map(|_| rng.normal()).collect();
-        let u: Vec<f64> = (0..d).map(|i| particles.u[chosen * d + i] + self.factor.apply_row(i, &noise)).collect();
-        let mut theta = vec![0.0; d];
-        transform.theta_from_unconstrained(&u, &mut theta);
-        theta.iter().map(|&t| t as f32).collect()
-    }
-
-    /// ln Σ_j w_j N(u | u_j, Σ), up to the constant (2π)^{-d/2}.
-    fn log_mixture(&self, particles: &Particles, u: &[f64]) -> f64 {
-        let mut offset = vec![0.0; u.len()];
-        let terms: Vec<f64> = particles
-            .u
-            .chunks_exact(particles.d)
-            .zip(&particles.weights)
-            .map(|(centre, w)| {
-                offset.iter_mut().zip(u).zip(centre).for_each(|((o, u), c)| *o = u - c);
-                self.factor.solve_lower(&mut offset);
-                w.ln() - 0.5 * offset.iter().map(|o| o * o).sum::<f64>()
-            })
-            .collect();
-        let top = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        top + terms.iter().map(|t| (t - top).exp()).sum::<f64>().ln() - self.factor.log_det_lower()
-    }
 }

@@ -116,52 +116,71 @@ impl Posterior {
         seed: Seed,
     ) -> Result<ChainDraws, ChainError> {
         let (d, datum) = (self.dimension(), self.x_len() * trials.max(1));
-        let num_chains = options.num_chains.unwrap_or_else(|| (draws / 200).clamp(5, 20));
-        let schedule =
-            Schedule { num_chains, warmup_steps: options.warmup_steps, thin: options.thin, draws: draws.div_ceil(num_chains.max(1)) };
-        let start = StartOptions { num_chains, num_batches: options.start_batches, choice: Choice::Resample, ..StartOptions::default() };
-        let together = (MOST_NUMBERS / (schedule.draws * num_chains * d).max(1)).max(1);
+        let together = options.together(draws, d);
         let mut found = ChainDraws { theta: Vec::with_capacity(x.len() / datum.max(1) * draws * d), report: Vec::new() };
         for (block, x) in x.chunks(together * datum.max(1)).enumerate() {
             let first = block * together;
             let target = self.target(compute, x, trials)?.numbered_from(first);
-            let proposal = PriorProposal { posterior: self, first };
-            let starts = starts(&target, &proposal, &start, seed.derive("starts", 0))?;
-            // A short run shows each posterior's correlations, and the long one is spared them.
-            let pilot = Schedule {
-                warmup_steps: options.warmup_steps.div_ceil(4),
-                thin: 1,
-                draws: options.warmup_steps.div_ceil(4).max(10),
-                ..schedule
-            };
-            let pilot = options.method.sample(&target, &starts, &pilot, seed.derive("pilot", 0))?;
-            let whitened = Whitened::new(&target, &pilot);
-            let main = Schedule { warmup_steps: options.warmup_steps.div_ceil(2), ..schedule };
-            let mut chains = options.method.sample(&whitened, &whitened.starts(&pilot), &main, seed.derive("chains", 0))?;
-            for t in 0..target.count() {
-                let per_target = chains.draws.len() / chains.targets;
-                whitened.unwhiten(t, &mut chains.draws[t * per_target..(t + 1) * per_target]);
-                chains.report[t].evaluations += pilot.report[t].evaluations;
-                for j in 0..d {
-                    let column = chains.parameter(t, j);
-                    let report = &mut chains.report[t];
-                    report.r_hat[j] = convergence::r_hat(&column, num_chains);
-                    report.ess_bulk[j] = convergence::ess_bulk(&column, num_chains);
-                    report.ess_tail[j] = convergence::ess_tail(&column, num_chains);
-                }
-                let own = chains.of_target(t);
-                // (chain, draw, d): the k-th draws of all chains stand together.
-                let mut z: Vec<f32> = (0..draws)
-                    .flat_map(|i| {
-                        let at = ((i % num_chains) * schedule.draws + i / num_chains) * d;
-                        own[at..at + d].iter().map(|&v| v as f32)
-                    })
-                    .collect();
-                self.constrain(compute, &mut z);
-                found.theta.extend_from_slice(&z);
-            }
-            found.report.extend(chains.report);
+            let (mut z, report) = run(&target, &PriorProposal { posterior: self, first }, draws, options, seed)?;
+            self.constrain(compute, &mut z);
+            found.theta.append(&mut z);
+            found.report.extend(report);
         }
         Ok(found)
     }
+}
+
+impl ChainOptions {
+    fn num_chains(&self, draws: usize) -> usize {
+        self.num_chains.unwrap_or_else(|| (draws / 200).clamp(5, 20))
+    }
+
+    /// Observations whose chains of dimension `d` are run together.
+    pub(super) fn together(&self, draws: usize, d: usize) -> usize {
+        let num_chains = self.num_chains(draws);
+        (MOST_NUMBERS / (draws.div_ceil(num_chains.max(1)) * num_chains * d).max(1)).max(1)
+    }
+}
+
+/// `draws` draws of every target, (targets, draws, d), neighbouring ones from different chains, and what is known about the chains.
+///
+/// A short run from the best of the proposal's points shows each target's correlations, and the long one is spared them.
+pub(super) fn run(
+    target: &dyn Target,
+    proposal: &dyn Proposal,
+    draws: usize,
+    options: &ChainOptions,
+    seed: Seed,
+) -> Result<(Vec<f32>, Vec<Convergence>), SamplerError> {
+    let (d, num_chains) = (target.dimension(), options.num_chains(draws));
+    let schedule =
+        Schedule { num_chains, warmup_steps: options.warmup_steps, thin: options.thin, draws: draws.div_ceil(num_chains.max(1)) };
+    let start = StartOptions { num_chains, num_batches: options.start_batches, choice: Choice::Resample, ..StartOptions::default() };
+    let starts = starts(target, proposal, &start, seed.derive("starts", 0))?;
+    let short = options.warmup_steps.div_ceil(4);
+    let pilot = Schedule { warmup_steps: short, thin: 1, draws: short.max(10), ..schedule };
+    let pilot = options.method.sample(target, &starts, &pilot, seed.derive("pilot", 0))?;
+    let whitened = Whitened::new(target, &pilot);
+    let main = Schedule { warmup_steps: options.warmup_steps.div_ceil(2), ..schedule };
+    let mut chains = options.method.sample(&whitened, &whitened.starts(&pilot), &main, seed.derive("chains", 0))?;
+    let mut all = Vec::with_capacity(target.count() * draws * d);
+    for t in 0..target.count() {
+        let per_target = chains.draws.len() / chains.targets;
+        whitened.unwhiten(t, &mut chains.draws[t * per_target..(t + 1) * per_target]);
+        chains.report[t].evaluations += pilot.report[t].evaluations;
+        for j in 0..d {
+            let column = chains.parameter(t, j);
+            let report = &mut chains.report[t];
+            report.r_hat[j] = convergence::r_hat(&column, num_chains);
+            report.ess_bulk[j] = convergence::ess_bulk(&column, num_chains);
+            report.ess_tail[j] = convergence::ess_tail(&column, num_chains);
+        }
+        let own = chains.of_target(t);
+        // (chain, draw, d): the k-th draws of all chains stand together.
+        all.extend((0..draws).flat_map(|i| {
+            let at = ((i % num_chains) * schedule.draws + i / num_chains) * d;
+            own[at..at + d].iter().map(|&v| v as f32)
+        }));
+    }
+    Ok((all, chains.report))
 }

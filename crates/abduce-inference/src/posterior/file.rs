@@ -1,6 +1,7 @@
 //! The posterior's file: safetensors with a JSON document, no code.
 
 use super::{FeatureRange, Kind, Member, NetworkArchitecture, Posterior, PosteriorError};
+use crate::abc::AbcPosterior;
 use crate::prior::{Prior, PriorSpec, UnconstrainedTransform};
 use abduce_data::{Array, ModelFile, ParameterInfo, Standardiser};
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,9 @@ impl Posterior {
     pub fn load(path: &Path) -> Result<Self, PosteriorError> {
         let file = ModelFile::load(path)?;
         let invalid = |reason: String| PosteriorError::File { path: path.to_path_buf(), reason };
+        if AbcPosterior::is_in(&file) {
+            return Err(invalid("an ABC sample, which has no networks".to_owned()));
+        }
         let document: Document =
             serde_json::from_value(file.metadata.clone()).map_err(|e| invalid(format!("not a posterior of this program: {e}")))?;
         let (d, x_len) = (document.parameters.len(), document.x_shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b)));

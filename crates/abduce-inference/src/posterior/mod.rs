@@ -7,6 +7,8 @@
 //! * ratios, log Σ_k w_k r_k(x, z) + log p(θ), normalised where the ratios are exact.
 
 mod chains;
+mod composed;
+mod conditional;
 mod evidence;
 mod file;
 mod map;
@@ -118,11 +120,35 @@ pub enum PosteriorError {
     },
     /// Several data for a network that was trained on single ones.
     #[error(
-        "{trials} independent data per observation, but the networks give p(theta | x) of a single x: train a likelihood or ratio (engine NLE, NRE)"
+        "{trials} independent data per observation, but the networks give p(theta | x) of a single x: train a likelihood or ratio (engine NLE, NRE), or draw directly from a score model (NPSE)"
     )]
     OneDatum {
         /// Data of each observation.
         trials: usize,
+    },
+    /// A value that a parameter can't have, in a condition.
+    #[error("parameter {parameter} can't be {value}: the prior's support is ({low}, {high})")]
+    Condition {
+        /// Index of the parameter.
+        parameter: usize,
+        /// The value.
+        value: f64,
+        /// Lower end of its support.
+        low: f64,
+        /// Upper end.
+        high: f64,
+    },
+    /// A condition that leaves nothing to draw, or fixes nothing, or fixes something twice, or a parameter that there is not.
+    #[error(
+        "of {parameters} parameters, {fixed} different ones are fixed by {given} conditions: expected as many as conditions, at least one, and one left"
+    )]
+    Conditions {
+        /// Conditions.
+        given: usize,
+        /// Parameters that they fix.
+        fixed: usize,
+        /// Parameters in all.
+        parameters: usize,
     },
     /// The flow of a vector field could not be solved.
     #[error(transparent)]
@@ -244,13 +270,13 @@ impl Posterior {
     }
 
     /// ln p(θ_r | x_1, x_2, …) of the independent data in the rows of `x`, for rows of `theta` (n, d), up to a constant where there are several:
-    /// Σ_j ln L(x_j | θ) + ln p(θ).
+    /// Σ_j ln L(x_j | θ) + ln p(θ), and of a score model Σ_j ln q(θ | x_j) − (n − 1) ln p(θ).
     ///
     /// # Errors
-    /// As [`Posterior::log_prob`], and several data for a density of θ.
+    /// As [`Posterior::log_prob`], and several data for a density of θ that is no vector field.
     pub fn log_prob_of_trials(&self, compute: &Compute, theta: &[f32], x: &[f32]) -> Result<Vec<f64>, PosteriorError> {
         let trials = x.len() / self.x_len();
-        if trials > 1 && self.kind() == Kind::Npe {
+        if trials > 1 && !self.composes() {
             return Err(PosteriorError::OneDatum { trials });
         }
         let mut total = self.log_prob(compute, theta, &x[..self.x_len().min(x.len())], |_| 0)?;
@@ -263,6 +289,11 @@ impl Posterior {
             }
         }
         Ok(total)
+    }
+
+    /// Whether several independent data of one θ can be put together: likelihoods, ratios, and scores.
+    pub fn composes(&self) -> bool {
+        self.members.iter().all(|member| !matches!(member.network, Network::Posterior(_)))
     }
 
     /// θ in double precision, a bound that was rounded to single precision moved inside.
@@ -304,6 +335,9 @@ impl Posterior {
 
     /// log Σ_k w_k exp(score_k).
     fn mix(&self, score: impl Fn(usize) -> f64) -> f64 {
+        if self.members.len() == 1 {
+            return score(0);
+        }
         let terms = || (0..self.members.len()).filter(|&k| self.weights[k] > 0.0).map(|k| self.weights[k].ln() + score(k));
         let top = terms().fold(f64::NEG_INFINITY, f64::max);
         if top.is_finite() { top + terms().map(|t| (t - top).exp()).sum::<f64>().ln() } else { top }

@@ -1,9 +1,11 @@
 //! The posterior of given observations as a function of z, for samplers.
 
 use super::{Kind, Posterior, PosteriorError};
+use crate::prior::special::log_mean_exp;
 use abduce_data::Seed;
 use abduce_density::Indexed;
 use abduce_nn::Compute;
+use std::sync::{Mutex, PoisonError};
 
 /// ln π_i(z) up to a constant for each observation i, on z ∈ ℝ^d, the standardised unconstrained parameters.
 ///
@@ -21,11 +23,31 @@ pub struct PosteriorTarget<'a> {
     first: usize,
     /// For each member and row of `x`, what is taken off its score.
     levels: Vec<Vec<f64>>,
+    /// Of one call, kept for the next: samplers make one at a time.
+    scratch: Mutex<Scratch>,
 }
 
-/// Step of the central differences of ln p(z): third derivatives of the priors are of order one on the scale of z, so that its error is 1e-8,
-/// far below that of f32 networks.
-const STEP: f64 = 1e-4;
+#[derive(Debug, Default)]
+struct Scratch {
+    /// The points in single precision.
+    z: Vec<f32>,
+    prior: PriorScratch,
+}
+
+/// One point of the prior (d each).
+#[derive(Debug, Default)]
+struct PriorScratch {
+    u: Vec<f64>,
+    theta: Vec<f64>,
+    slope: Vec<f64>,
+}
+
+impl PriorScratch {
+    fn resize(&mut self, d: usize) {
+        [&mut self.u, &mut self.theta, &mut self.slope].into_iter().for_each(|values| values.resize(d, 0.0));
+    }
+}
+
 /// Prior draws that set the level of each ratio network.
 const LEVEL_DRAWS: usize = 512;
 /// Points that a thread takes at once.
@@ -46,7 +68,7 @@ impl Posterior {
             return Err(PosteriorError::OneDatum { trials });
         }
         let levels = self.ratio_levels(compute, &x)?;
-        Ok(PosteriorTarget { posterior: self, compute, x, trials, first: 0, levels })
+        Ok(PosteriorTarget { posterior: self, compute, x, trials, first: 0, levels, scratch: Mutex::default() })
     }
 
     /// What is taken off the score of member k at network input row i before members are mixed: a ratio network may be off by a function of
@@ -63,7 +85,7 @@ impl Posterior {
         let level = |member: &super::Member| {
             let (z, x) = (Indexed { table: &z, row: |r: usize| r % LEVEL_DRAWS }, Indexed { table: x, row: |r: usize| r / LEVEL_DRAWS });
             let scores = member.network.score(compute, &member.params, pairs, z, x)?;
-            Ok(scores.chunks_exact(LEVEL_DRAWS).map(log_mean_exp).collect())
+            Ok(scores.chunks_exact(LEVEL_DRAWS).map(|scores| log_mean_exp(scores.iter().map(|&s| f64::from(s)))).collect())
         };
         debug_assert_eq!(z.len(), LEVEL_DRAWS * d);
         self.members.iter().map(level).collect()
@@ -86,23 +108,40 @@ impl Posterior {
     /// ln p(z) of each row of `points` (n, d), up to a constant.
     pub(super) fn log_prior_of_rows(&self, points: &[f64], out: &mut [f64]) {
         let d = self.dimension();
-        let (mut u, mut theta) = (vec![0.0; d], vec![0.0; d]);
-        points.chunks_exact(d).zip(out).for_each(|(point, out)| *out = self.log_prior_of_z(point, &mut u, &mut theta));
+        let mut scratch = PriorScratch::default();
+        scratch.resize(d);
+        points.chunks_exact(d).zip(out).for_each(|(point, out)| *out = self.log_prior_of_z(point, &mut scratch, None));
     }
 
-    /// ln p(z) of one point, up to the constant Jacobian of the standardisation. `u` and `theta` are scratch.
-    fn log_prior_of_z(&self, z: &[f64], u: &mut [f64], theta: &mut [f64]) -> f64 {
+    /// ∂ ln p(z)/∂z of one point.
+    pub(super) fn prior_score_of_z(&self, z: &[f64], out: &mut [f64]) {
+        let mut scratch = PriorScratch::default();
+        scratch.resize(z.len());
+        out.fill(0.0);
+        self.log_prior_of_z(z, &mut scratch, Some(out));
+    }
+
+    /// ln p(z) of one point, up to the constant Jacobian of the standardisation; its gradient is added to `gradient`.
+    ///
+    /// With θ(u), u = z s + m: ∂ ln p/∂z = s (∂ ln p(θ)/∂θ · dθ/du + ∂ ln|dθ/du|/∂u).
+    fn log_prior_of_z(&self, z: &[f64], scratch: &mut PriorScratch, gradient: Option<&mut [f64]>) -> f64 {
+        let PriorScratch { u, theta, slope } = scratch;
         let scales = self.theta_scale.mean().iter().zip(self.theta_scale.std());
         u.iter_mut().zip(z).zip(scales).for_each(|((u, z), (m, s))| *u = z * s + m);
-        let log_det = self.transform.theta_with_log_abs_det(u, theta);
+        let Some(gradient) = gradient else {
+            let log_det = self.transform.theta_with_log_abs_det(u, theta);
+            return self.prior.log_prob(theta) + log_det;
+        };
+        self.transform.theta_from_unconstrained(u, theta);
+        self.prior.log_prob_gradient(theta, slope);
+        let mut log_det = 0.0;
+        for (j, bijection) in self.transform.parameters.iter().enumerate() {
+            let (log_derivative, bend) = bijection.log_derivative_and_slope(u[j]);
+            log_det += log_derivative;
+            gradient[j] += self.theta_scale.std()[j] * (slope[j] * bijection.sign() * libm::exp(log_derivative) + bend);
+        }
         self.prior.log_prob(theta) + log_det
     }
-}
-
-fn log_mean_exp(values: &[f32]) -> f64 {
-    let top = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = values.iter().map(|&v| f64::from(v - top).exp()).sum();
-    f64::from(top) + (sum / values.len() as f64).ln()
 }
 
 impl PosteriorTarget<'_> {
@@ -114,6 +153,11 @@ impl PosteriorTarget<'_> {
     /// Number of the first observation.
     pub(super) const fn first(&self) -> usize {
         self.first
+    }
+
+    /// Where it is from.
+    pub(super) const fn posterior(&self) -> &Posterior {
+        self.posterior
     }
 
     /// Dimension of z.
@@ -129,7 +173,10 @@ impl PosteriorTarget<'_> {
     /// ln π of point r for observation `of[r]`, and, where it is wanted, the gradient by z (n, d).
     pub fn evaluate(&self, points: &[f64], of: &[usize], out: &mut [f64], mut gradient: Option<&mut [f64]>) {
         let (posterior, d, trials) = (self.posterior, self.dimension(), self.trials);
-        let z: Vec<f32> = points.iter().map(|&v| v as f32).collect();
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let Scratch { z, prior } = &mut *scratch;
+        z.clear();
+        z.extend(points.iter().map(|&v| v as f32));
         let pairs = of.len() * trials;
         let z_row = |r: usize| r / trials;
         let x_row = |r: usize| of[r / trials] * trials + r % trials;
@@ -137,7 +184,7 @@ impl PosteriorTarget<'_> {
             .members
             .iter()
             .map(|member| {
-                let (z, x) = (Indexed { table: &z, row: z_row }, Indexed { table: &self.x, row: x_row });
+                let (z, x) = (Indexed { table: z, row: z_row }, Indexed { table: &self.x, row: x_row });
                 let found = match gradient {
                     Some(_) => member.network.gradient(self.compute, &member.params, pairs, z, x),
                     None => member.network.score(self.compute, &member.params, pairs, z, x).map(|scores| (scores, Vec::new())),
@@ -153,47 +200,45 @@ impl PosteriorTarget<'_> {
         if let Some(gradient) = &mut gradient {
             gradient.fill(0.0);
             for pair in 0..pairs {
+                let own = &mut gradient[z_row(pair) * d..][..d];
+                if let [only] = gradients.as_slice() {
+                    own.iter_mut().zip(&only[pair * d..]).for_each(|(g, &v)| *g += f64::from(v));
+                    continue;
+                }
                 let mixed = posterior.mix(|k| score(k, pair));
                 for k in (0..scores.len()).filter(|&k| posterior.weights[k] > 0.0) {
                     let share = posterior.weights[k] * (score(k, pair) - mixed).exp();
-                    let own = &mut gradient[z_row(pair) * d..][..d];
                     own.iter_mut().zip(&gradients[k][pair * d..]).for_each(|(g, &v)| *g += share * f64::from(v));
                 }
             }
         }
         if posterior.kind() != Kind::Npe {
-            self.add_prior(points, out, gradient);
+            self.add_prior(points, out, gradient, prior);
         }
     }
 
-    fn add_prior(&self, points: &[f64], out: &mut [f64], gradient: Option<&mut [f64]>) {
+    /// Few points are done at once, without a word to the other threads.
+    fn add_prior(&self, points: &[f64], out: &mut [f64], gradient: Option<&mut [f64]>, scratch: &mut PriorScratch) {
         let d = self.dimension();
-        let mut unused: Vec<&mut [f64]> = Vec::new();
-        let gradients: Vec<&mut [f64]> = gradient.map_or_else(
-            || {
-                unused.resize_with(out.len().div_ceil(BLOCK_ROWS), Default::default);
-                unused
-            },
-            |gradient| gradient.chunks_mut(BLOCK_ROWS * d).collect(),
-        );
+        if out.len() <= BLOCK_ROWS {
+            return self.add_prior_to_block(points, out, gradient, scratch);
+        }
+        let gradients: Vec<Option<&mut [f64]>> = match gradient {
+            Some(gradient) => gradient.chunks_mut(BLOCK_ROWS * d).map(Some).collect(),
+            None => std::iter::repeat_with(|| None).take(out.len().div_ceil(BLOCK_ROWS)).collect(),
+        };
         let mut blocks: Vec<_> = points.chunks(BLOCK_ROWS * d).zip(out.chunks_mut(BLOCK_ROWS)).zip(gradients).collect();
         self.compute.threads.for_each(&mut blocks, |_, ((points, out), gradient)| {
-            let (mut z, mut u, mut theta) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
-            for (r, point) in points.chunks_exact(d).enumerate() {
-                out[r] += self.posterior.log_prior_of_z(point, &mut u, &mut theta);
-                if gradient.is_empty() {
-                    continue;
-                }
-                z.copy_from_slice(point);
-                for (j, &centre) in point.iter().enumerate() {
-                    let mut at = |value: f64| {
-                        z[j] = value;
-                        self.posterior.log_prior_of_z(&z, &mut u, &mut theta)
-                    };
-                    gradient[r * d + j] += (at(centre + STEP) - at(centre - STEP)) / (2.0 * STEP);
-                    z[j] = centre;
-                }
-            }
+            self.add_prior_to_block(points, out, gradient.as_deref_mut(), &mut PriorScratch::default());
         });
+    }
+
+    fn add_prior_to_block(&self, points: &[f64], out: &mut [f64], mut gradient: Option<&mut [f64]>, scratch: &mut PriorScratch) {
+        let d = self.dimension();
+        scratch.resize(d);
+        for (r, (point, out)) in points.chunks_exact(d).zip(out).enumerate() {
+            let own = gradient.as_deref_mut().map(|gradient| &mut gradient[r * d..(r + 1) * d]);
+            *out += self.posterior.log_prior_of_z(point, scratch, own);
+        }
     }
 }

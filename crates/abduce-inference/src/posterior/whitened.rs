@@ -2,6 +2,7 @@
 
 use crate::prior::cholesky::Cholesky;
 use crate::sampler::{Chains, Target};
+use std::sync::{Mutex, PoisonError};
 
 /// π_i(m_i + L_i y) as a function of y, L_i Lᵀ_i being the covariance of target i's pilot draws and m_i their mean. The constant Jacobian is left
 /// out.
@@ -9,6 +10,8 @@ pub(super) struct Whitened<'a> {
     target: &'a dyn Target,
     means: Vec<Vec<f64>>,
     factors: Vec<Cholesky>,
+    /// z of one call, kept for the next: samplers make one at a time.
+    z: Mutex<Vec<f64>>,
 }
 
 /// Share of the covariance's off-diagonal elements that is given up: a few hundred correlated draws know them to some per cent, and a matrix of
@@ -20,7 +23,7 @@ impl<'a> Whitened<'a> {
     pub(super) fn new(target: &'a dyn Target, pilot: &Chains) -> Self {
         let d = pilot.dimension;
         let (means, factors) = (0..pilot.targets).map(|t| mean_and_factor(pilot.of_target(t), d)).unzip();
-        Self { target, means, factors }
+        Self { target, means, factors, z: Mutex::default() }
     }
 
     /// Where the pilot's chains ended, (targets, chains, d), as starts in y.
@@ -48,11 +51,13 @@ impl<'a> Whitened<'a> {
         }
     }
 
-    fn z(&self, points: &[f64], of: &[usize]) -> Vec<f64> {
-        let d = self.target.dimension();
-        let mut z = points.to_vec();
-        z.chunks_exact_mut(d).zip(of).for_each(|(row, &t)| self.unwhiten(t, row));
-        z
+    /// Calls `then` with the points in z.
+    fn with_z(&self, points: &[f64], of: &[usize], then: impl FnOnce(&[f64])) {
+        let mut z = self.z.lock().unwrap_or_else(PoisonError::into_inner);
+        z.clear();
+        z.extend_from_slice(points);
+        z.chunks_exact_mut(self.target.dimension()).zip(of).for_each(|(row, &t)| self.unwhiten(t, row));
+        then(&z);
     }
 }
 
@@ -92,12 +97,12 @@ impl Target for Whitened<'_> {
     }
 
     fn log_density(&self, points: &[f64], of: &[usize], out: &mut [f64]) {
-        self.target.log_density(&self.z(points, of), of, out);
+        self.with_z(points, of, |z| self.target.log_density(z, of, out));
     }
 
     /// ∂/∂y = Lᵀ ∂/∂z.
     fn log_density_gradient(&self, points: &[f64], of: &[usize], out: &mut [f64], gradient: &mut [f64]) {
-        self.target.log_density_gradient(&self.z(points, of), of, out, gradient);
+        self.with_z(points, of, |z| self.target.log_density_gradient(z, of, out, gradient));
         let d = self.dimension();
         for (row, &t) in gradient.chunks_exact_mut(d).zip(of) {
             // Column j of L begins at row j: later rows are still those of ∂/∂z.

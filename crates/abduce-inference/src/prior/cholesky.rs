@@ -62,6 +62,15 @@ impl Cholesky {
         }
     }
 
+    /// Overwrites `y` with the x that solves Lᵀ x = y.
+    pub(crate) fn solve_upper(&self, y: &mut [f64]) {
+        for i in (0..self.size).rev() {
+            y[i] /= self.diagonal(i);
+            let value = y[i];
+            y[..i].iter_mut().zip(self.row(i)).for_each(|(y, l)| *y -= l * value);
+        }
+    }
+
     /// A⁻¹, row-major.
     pub(crate) fn inverse(&self) -> Vec<f64> {
         let n = self.size;

@@ -6,7 +6,7 @@ use abduce_data::Seed;
 use std::f64::consts::PI;
 
 /// Priors of one parameter: every family, at ordinary and at awkward arguments.
-fn one_parameter() -> Vec<(&'static str, Prior)> {
+pub(super) fn one_parameter() -> Vec<(&'static str, Prior)> {
     [
         r#"{"uniform": {"low": -1, "high": [0.1]}}"#,
         r#"{"normal": {"loc": 0.3, "scale": 2}}"#,
@@ -131,7 +131,7 @@ fn one_parameter_moments_are_those_of_the_density() {
     }
 }
 
-fn two_parameters() -> Vec<(&'static str, Prior)> {
+pub(super) fn two_parameters() -> Vec<(&'static str, Prior)> {
     [
         r#"{"multivariate_normal": {"loc": [1, -1], "covariance_matrix": [[2, 0.6], [0.6, 0.5]]}}"#,
         r#"{"multivariate_normal": {"loc": 0, "scale_tril": [[1, 0], [-0.5, 2]]}}"#,

@@ -18,8 +18,9 @@
 mod bounded;
 mod build;
 pub(crate) mod cholesky;
-mod empirical;
+pub(crate) mod empirical;
 mod error;
+mod gradient;
 mod multivariate;
 mod spec;
 pub(crate) mod special;

@@ -40,6 +40,11 @@ impl MultivariateNormal {
         &self.loc
     }
 
+    /// L.
+    pub(super) const fn factor(&self) -> &Cholesky {
+        &self.factor
+    }
+
     pub(super) fn std(&self) -> Vec<f64> {
         (0..self.loc.len()).map(|i| self.factor.row(i).iter().map(|l| l * l).sum::<f64>().sqrt()).collect()
     }
@@ -157,6 +162,11 @@ impl TruncatedMultivariateNormal {
 
     pub(super) fn support(&self) -> &[Interval] {
         &self.support
+    }
+
+    /// Before it is truncated.
+    pub(super) const fn normal(&self) -> &MultivariateNormal {
+        &self.normal
     }
 
     /// Exact: z_0, z_1, … from their conditional truncated normals, accepted with probability (product of the conditional masses of parameters

@@ -93,6 +93,12 @@ pub(crate) fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
     largest + libm::log(values.map(|v| libm::exp(v - largest)).sum::<f64>())
 }
 
+/// ln mean e^{v}; −∞ for no values.
+pub(crate) fn log_mean_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let n = values.clone().count();
+    log_sum_exp(values) - libm::log(n.max(1) as f64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

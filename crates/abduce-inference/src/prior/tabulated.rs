@@ -59,9 +59,14 @@ impl Tabulated {
     }
 
     pub(super) fn log_prob(&self, theta: f64) -> f64 {
+        libm::log(self.rise_and_density(theta).1)
+    }
+
+    /// dp/dθ of the piece that θ lies on, and p(θ).
+    pub(super) fn rise_and_density(&self, theta: f64) -> (f64, f64) {
         let i = self.theta.partition_point(|&point| point <= theta).clamp(1, self.theta.len() - 1) - 1;
-        let fraction = (theta - self.theta[i]) / (self.theta[i + 1] - self.theta[i]);
-        libm::log(self.density[i] + fraction * (self.density[i + 1] - self.density[i]))
+        let (rise, run) = (self.density[i + 1] - self.density[i], self.theta[i + 1] - self.theta[i]);
+        (rise / run, self.density[i] + (theta - self.theta[i]) / run * rise)
     }
 
     /// Mean and standard deviation, exact: on a piece with midpoint m and half-width h, ∫(θ − c)^k p is a polynomial.

@@ -10,7 +10,7 @@ pub struct MaximumOptions {
     pub num_starts: usize,
     /// Most evaluations per start (500).
     pub max_evaluations: usize,
-    /// A climb ends when a further step promises less than this, in nats (1e-8).
+    /// A climb ends when a further step promises less than this, in nats (1e-8), or the last ten brought less, as at a kink.
     pub tolerance: f64,
 }
 
@@ -77,7 +77,7 @@ pub fn maximise(target: &dyn Target, starts: &[f64], options: &MaximumOptions) -
         density.log_density_gradient(&points[..n * d], &of[..n], &mut values[..n], &mut gradients[..n * d]);
         let mut slot = 0;
         active.retain(|&r| {
-            let going = climbs[r].answer(&points[slot * d..(slot + 1) * d], values[slot], &gradients[slot * d..(slot + 1) * d]);
+            let going = climbs[r].answer(tolerance, &points[slot * d..(slot + 1) * d], values[slot], &gradients[slot * d..(slot + 1) * d]);
             slot += 1;
             going
         });
@@ -109,6 +109,8 @@ fn variance(starts: &[f64], d: usize, j: usize) -> f64 {
 
 /// Part of the promised rise that a step must bring (Armijo).
 const SUFFICIENT: f64 = 1e-4;
+/// Steps in a row that may bring less than the tolerance together.
+const MAX_IDLE: u32 = 10;
 /// Halvings of a step before the density's rounding is taken as the reason for failing.
 const MAX_HALVINGS: u32 = 40;
 
@@ -128,6 +130,8 @@ struct Climb {
     promised: f64,
     size: f64,
     halvings: u32,
+    /// Steps in a row, and what they brought together, since one brought the tolerance.
+    idle: (u32, f64),
     /// Buffers: change of the gradient, inverse Hessian times it.
     change: Vec<f64>,
     turned: Vec<f64>,
@@ -148,6 +152,7 @@ impl Climb {
             promised: 0.0,
             size: 1.0,
             halvings: 0,
+            idle: (0, 0.0),
             change: vec![0.0; d],
             turned: vec![0.0; d],
         };
@@ -186,8 +191,8 @@ impl Climb {
         }
     }
 
-    /// False when no step along a steepest ascent helps any more.
-    fn answer(&mut self, point: &[f64], value: f64, gradient: &[f64]) -> bool {
+    /// False when no step along a steepest ascent helps any more, or steps bring next to nothing.
+    fn answer(&mut self, tolerance: f64, point: &[f64], value: f64, gradient: &[f64]) -> bool {
         let enough = value >= self.value + SUFFICIENT * self.size * self.slope;
         if !enough {
             self.size *= 0.5;
@@ -230,6 +235,8 @@ impl Climb {
             // No curvature yet: go further.
             self.inverse.iter_mut().for_each(|h| *h *= 4.0);
         }
+        let brought = self.idle.1 + value - self.value;
+        self.idle = if brought < tolerance { (self.idle.0 + 1, brought) } else { (0, 0.0) };
         self.point.copy_from_slice(point);
         self.value = value;
         self.gradient.copy_from_slice(gradient);
@@ -238,7 +245,7 @@ impl Climb {
             self.forget();
             self.aim();
         }
-        true
+        self.idle.0 < MAX_IDLE
     }
 }
 

@@ -3,6 +3,7 @@
 use super::encode::{Encoder, PairRows};
 use super::{Engine, TrainingError};
 use crate::posterior::Member;
+use crate::prior::special::log_mean_exp;
 use abduce_data::{PairSource, RowSet, Seed};
 use abduce_density::Indexed;
 use abduce_nn::Compute;
@@ -98,9 +99,7 @@ fn held_out_scores(engine: Engine, member: &Member, compute: &Compute, rows: &Ro
     let contrast = member.network.score(compute, &member.params, n * others, theirs, own)?;
     let one = (0..n).map(|i| {
         let values = || (i * others..(i + 1) * others).map(|pair| f64::from(contrast[pair] - offsets[other(pair)]));
-        let top = values().fold(f64::NEG_INFINITY, f64::max);
-        let level = top + (values().map(|v| (v - top).exp()).sum::<f64>() / others as f64).ln();
-        f64::from(scores[i] - offsets[i]) - level
+        f64::from(scores[i] - offsets[i]) - log_mean_exp(values())
     });
     Ok(one.collect())
 }

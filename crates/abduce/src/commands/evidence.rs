@@ -1,6 +1,6 @@
 //! `abduce evidence RUN`: how probable observations are under the model of a likelihood or ratio.
 
-use super::{ComputeArgs, load_posterior};
+use super::{ComputeArgs, load_model};
 use crate::error::Error;
 use crate::pipeline::Ending;
 use crate::session::{Session, json, print, warning};
@@ -49,7 +49,7 @@ struct Found {
 
 /// Runs the command; the evidences go to standard output as JSON.
 pub fn run(session: &Session, args: &EvidenceArgs) -> Result<Ending, Error> {
-    let posterior = load_posterior(session, &args.run)?;
+    let posterior = load_model(session, &args.run)?.networks("find evidences of other data")?;
     if posterior.kind() == Kind::Npe {
         return Err(Error::failed(
             "these networks give a density of the parameters, which is normalised: it holds no evidence",

@@ -9,6 +9,7 @@ pub mod gflownet;
 pub mod log_prob;
 pub mod merge;
 pub mod models;
+pub mod predict;
 pub mod prove;
 pub mod report;
 pub mod run;
@@ -19,6 +20,7 @@ pub mod simulate;
 pub mod status;
 pub mod submit;
 pub mod train;
+mod train_abc;
 mod train_rounds;
 pub mod validate;
 pub mod worker;
@@ -26,7 +28,9 @@ pub mod worker;
 use crate::config::{Loaded, PathRules};
 use crate::error::Error;
 use crate::session::{Console, Session};
-use abduce_inference::posterior::Posterior;
+use crate::stages::inputs::data_rows;
+use crate::stages::model::Model;
+use abduce_data::Array;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -58,14 +62,13 @@ fn notices<T>(console: &Console, loaded: &Loaded<T>) {
     loaded.notices.iter().for_each(|notice| console.note(notice));
 }
 
-/// The posterior of a run directory, or in a file of its own.
-fn load_posterior(session: &Session, run: &Path) -> Result<Posterior, Error> {
+/// What a run directory holds, or a file of its own.
+fn load_model(session: &Session, run: &Path) -> Result<Model, Error> {
     let rules = PathRules::new(&session.working, Path::new(""));
-    let found = rules.posterior(Path::new(""), run);
-    load_found(found)
+    load_found(rules.posterior(Path::new(""), run))
 }
 
-fn load_found(found: Result<PathBuf, Vec<PathBuf>>) -> Result<Posterior, Error> {
+fn load_found(found: Result<PathBuf, Vec<PathBuf>>) -> Result<Model, Error> {
     let path = found.map_err(|places| {
         let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
         Error::failed(
@@ -73,5 +76,24 @@ fn load_found(found: Result<PathBuf, Vec<PathBuf>>) -> Result<Posterior, Error> 
             "give the run directory that `abduce train` or `abduce run` wrote to, or its posterior.safetensors",
         )
     })?;
-    Ok(Posterior::load(&path)?)
+    Model::load(&path)
+}
+
+/// The observations of a file, as the model wants them; an ABC sample has one of its own, and accepts no other.
+fn model_observations(session: &Session, model: &Model, file: Option<&Path>) -> Result<Array, Error> {
+    let given = file.map(|file| data_rows(&session.path(file), model.x_shape())).transpose()?;
+    match (model, given) {
+        (Model::Networks(_), Some(x)) => Ok(x),
+        (Model::Networks(_), None) => {
+            Err(Error::Usage { message: "there are no observations".into(), help: "give --x a file of them".into() })
+        }
+        (Model::Sample(abc), Some(x)) if x.data() != abc.x_obs => Err(Error::failed(
+            "an ABC sample is for the observation that it was made for, and --x holds another one",
+            "leave --x out, or run ABC for that observation",
+        )),
+        (Model::Sample(abc), _) => {
+            let shape = std::iter::once(abc.trials()).chain(abc.x_shape.iter().copied()).collect();
+            Ok(Array::new(shape, abc.x_obs.clone())?)
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! `abduce train INFER.yaml`: a posterior from stored simulations.
 
-use super::{ComputeArgs, ExistingArgs, notices, train_rounds};
+use super::{ComputeArgs, ExistingArgs, notices, train_abc, train_rounds};
 use crate::config::{self, DataConfig, InferConfig};
 use crate::error::Error;
 use crate::event_files::EventFiles;
@@ -97,6 +97,9 @@ impl Prepared {
                 "use `abduce train` or `abduce run`",
             ));
         }
+        if infer.model.engine.is_abc() {
+            return Err(Error::failed("ABC trains no nets that could be cut into parts or searched", "use `abduce train` or `abduce run`"));
+        }
         let text = config::to_yaml(&infer)?;
         let mut manifest = Manifest::new(VERSION, Seed(infer.seed), session.compute.simd.name(), &text);
         manifest.data = pairs.hashes()?;
@@ -157,6 +160,8 @@ pub fn run(session: &Session, args: &TrainArgs) -> Result<Ending, Error> {
     let engine = config::load::<InferConfig>(&args.infer, &args.set, &session.working)?.config.model.engine;
     let output = if engine.is_sequential() {
         train_rounds::train(session, args)?
+    } else if engine.is_abc() {
+        train_abc::train(session, args)?
     } else {
         let prepared = Prepared::new(session, args)?;
         let run = prepared.open(session, existing(args))?;

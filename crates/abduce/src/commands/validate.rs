@@ -1,6 +1,6 @@
 //! `abduce validate RUN`: is the posterior right?
 
-use super::{ComputeArgs, load_found, load_posterior, notices};
+use super::{ComputeArgs, load_found, load_model, notices};
 use crate::config::{self, DataConfig, PathRules, ValConfig};
 use crate::error::Error;
 use crate::pipeline::{Ending, VERSION, judge};
@@ -95,13 +95,14 @@ impl Prepared {
                 (loaded.config, PathRules::new(&session.working, std::path::Path::new("")))
             }
         };
-        let posterior = match (&args.run, &config.posterior_file) {
-            (Some(run), _) => load_posterior(session, run)?,
+        let model = match (&args.run, &config.posterior_file) {
+            (Some(run), _) => load_model(session, run)?,
             (None, Some(file)) => load_found(val_paths.posterior(&config.out_dir, file))?,
             (None, None) => {
                 return Err(usage("there is no posterior to validate", "give RUN, or --metrics with a file that names `posterior_file`"));
             }
         };
+        let posterior = model.networks("validate a posterior on other data")?;
         let (data, paths) = match (&args.data, &config.data) {
             (Some(file), _) => {
                 let loaded = config::load::<DataConfig>(file, &[], &session.working)?;

@@ -45,14 +45,14 @@ pub struct DataConfig {
     #[serde(default = "buffer")]
     #[schemars(range(min = 1, max = 1048576))]
     pub buffer_mib: usize,
-    /// Simulations per round of a sequential engine; other engines use what is stored.
+    /// Simulations per round of a sequential engine; the ABC engines have their own in `train_args`, others use what is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub num_simulations: Option<usize>,
     /// Whether each round rewrites `x_file` and `theta_file` with all simulations so far.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub save_simulated: bool,
-    /// What simulates the rounds of a sequential engine.
+    /// What simulates for a sequential engine or for ABC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simulator: Option<SimulatorConfig>,
 }
@@ -93,25 +93,23 @@ impl Section for DataConfig {
             if self.save_simulated {
                 let help = format!("add `{key}`, the file to be written");
                 findings.error("save_simulated", &format!("`save_simulated` needs to know `{key}`"), &help);
-            } else if self.num_simulations.is_none() {
+            } else if self.num_simulations.is_none() && self.simulator.is_none() {
                 // As the reader says it of a key that is always needed.
                 findings.error("", &format!("missing key `{key}`"), "name the files of the stored simulations");
             }
         }
-        if self.num_simulations.is_some() && self.x_file.is_some() != self.theta_file.is_some() && !self.save_simulated {
+        let simulating = self.num_simulations.is_some() || self.simulator.is_some();
+        if simulating && self.x_file.is_some() != self.theta_file.is_some() && !self.save_simulated {
             findings.error("", "one of `x_file` and `theta_file` is named, the other is not", "name both, or none");
         }
         if self.x_file.is_some() && self.x_file == self.theta_file {
             findings.error("theta_file", "`theta_file` and `x_file` are the same file", "name the file with the parameters");
         }
-        if self.save_simulated && self.num_simulations.is_none() {
+        if self.save_simulated && self.num_simulations.is_none() && self.simulator.is_none() {
             findings.error("save_simulated", "`save_simulated` without simulations to save", "add `num_simulations`");
         }
         if let Some(simulator) = &self.simulator {
             simulator.check_at("simulator.", PriorPlace::InferFile, findings);
-            if self.num_simulations.is_none() {
-                findings.error("simulator", "a simulator without a number of simulations", "add `num_simulations`");
-            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The infer file: prior, model and training.
 
+use super::abc::AbcConfig;
 use super::nets::{
     Backend, DensityConfig, EmbeddingConfig, Engine, NetConfig, NetSort, NsfConfig, SdeType, lampe_defaults, pydelfi_defaults,
 };
@@ -66,6 +67,7 @@ impl Section for InferConfig {
             findings.notice("device", format!("`{}` is not built in; running on the CPU", self.device));
         }
         check_training(&self.model, &self.train_args, &self.parameters, findings);
+        check_embedding(self.model.engine, self.embedding_net.as_ref(), findings);
         check_priors(Some(&self.prior), self.proposal.as_ref(), self.parameters.len(), findings);
     }
 }
@@ -87,6 +89,7 @@ pub struct ModelConfig {
     pub name: String,
     /// The nets of the ensemble.
     #[schemars(length(min = 1, max = 1000))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nets: Vec<NetConfig>,
 }
 
@@ -99,7 +102,7 @@ impl Default for ModelConfig {
 
 /// How the nets are trained: Adam on shuffled batches, gradient clipping, early stop on the validation part, best weights restored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 #[schemars(extend("x-ignored" = support::TRAIN))]
 pub struct TrainConfig {
     /// Pairs (θ, x) per step.
@@ -157,6 +160,9 @@ pub struct TrainConfig {
     /// Decay of a moving average of the weights, which then is what is judged and kept; null for none.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub ema_decay: Option<f64>,
+    /// In place of all that, for the engines MCABC and SMCABC.
+    #[serde(flatten)]
+    pub abc: AbcConfig,
 }
 
 impl Default for TrainConfig {
@@ -182,6 +188,7 @@ impl Default for TrainConfig {
             regularization_strength: None,
             max_num_epochs: None,
             ema_decay: None,
+            abc: AbcConfig::default(),
         }
     }
 }
@@ -222,7 +229,7 @@ impl From<&Parameter> for ParameterInfo {
     }
 }
 
-/// Writes the nets of an engine where none are given: classifiers for a ratio, a masked autoregressive flow for a likelihood.
+/// Writes the nets of an engine where none are given: classifiers for a ratio, a masked autoregressive flow for a likelihood, none for ABC.
 pub(crate) fn fill_engine_defaults(file: &mut Value) {
     let Some(model) = file.get_mut("model").and_then(Value::as_object_mut) else { return };
     let engine = model.get("engine").and_then(|engine| serde_json::from_value::<Engine>(engine.clone()).ok()).unwrap_or_default();
@@ -231,9 +238,13 @@ pub(crate) fn fill_engine_defaults(file: &mut Value) {
         Engine::Nle | Engine::Snle => "maf",
         Engine::Nre | Engine::NreA | Engine::NreC | Engine::Bnre | Engine::Snre | Engine::SnreA | Engine::SnreC => "resnet",
         Engine::Fmpe | Engine::Npse => "mlp",
+        Engine::Mcabc | Engine::Smcabc => {
+            model.entry("nets").or_insert_with(|| json!([]));
+            return;
+        }
     };
     let nets = model.entry("nets").or_insert_with(|| json!([{"model": net}]));
-    if engine.wants() == NetSort::Field {
+    if engine.wants() == Some(NetSort::Field) {
         let fields = nets.as_array_mut().into_iter().flatten().filter(|net| net["model"] == "mlp" || net["model"] == "ada_mlp");
         fields.for_each(|net| fill(net, json!({"hidden_features": 100, "hidden_layers": 5})));
     }
@@ -247,6 +258,10 @@ pub(crate) fn fill_backend_defaults(file: &mut Value) {
         Backend::Lampe => lampe_defaults,
         Backend::Pydelfi => pydelfi_defaults,
     };
+    let engine = file.pointer("/model/engine").and_then(|engine| serde_json::from_value::<Engine>(engine.clone()).ok());
+    if engine.is_some_and(Engine::is_abc) {
+        return;
+    }
     let file = match file {
         Value::Object(file) => file,
         _ => return,
@@ -287,7 +302,14 @@ pub(crate) fn check_training(model: &ModelConfig, train: &TrainConfig, parameter
             );
         }
     }
-    let sort = model.engine.wants();
+    AbcConfig::check(model.engine, train, findings);
+    let Some(sort) = model.engine.wants() else {
+        if !model.nets.is_empty() {
+            findings.error("model.nets", "engines MCABC and SMCABC train no nets", "leave `nets` out");
+        }
+        check_names(parameters, "parameters", findings);
+        return;
+    };
     for (index, net) in model.nets.iter().enumerate().filter(|(_, net)| !net.density.can_be(sort)) {
         let (what, names) = match sort {
             NetSort::Density => ("a density", "nsf, maf, mdn, made, maf_rqs, nice, realnvp, gf, ncsf, sospf, bpf, naf, unaf, cnf"),
@@ -308,6 +330,13 @@ pub(crate) fn check_training(model: &ModelConfig, train: &TrainConfig, parameter
         findings.error("train_args.schedule", "schedule `cosine` needs to know its length", "set `max_num_epochs` in train_args");
     }
     check_names(parameters, "parameters", findings);
+}
+
+/// An embedding is a net, too.
+pub(crate) fn check_embedding(engine: Engine, embedding: Option<&EmbeddingConfig>, findings: &mut Findings) {
+    if engine.is_abc() && embedding.is_some() {
+        findings.error("embedding_net", "engines MCABC and SMCABC train no nets", "leave `embedding_net` out; `sass` summarises the data");
+    }
 }
 
 /// Every parameter has a name of its own; `section` is where they stand.

@@ -16,6 +16,7 @@
 //! # Ok::<(), abduce::error::ConfigError>(())
 //! ```
 
+mod abc;
 mod cosmology;
 mod data;
 mod explain;
@@ -35,6 +36,7 @@ mod study;
 mod support;
 mod val;
 
+pub use abc::{AbcConfig, KdeBandwidth, KdeConfig};
 pub use cosmology::{
     AmplitudeConfig, BispectrumConfig, DesignConfig, FinderConfig, HaloConfig, ModelParameters, PlacementConfig, RangeConfig,
     SimulationConfig, SpaceConfig, SummaryConfig, SummaryScale, TracerConfig, TransferConfig, UniverseConfig,

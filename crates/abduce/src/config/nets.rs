@@ -66,6 +66,12 @@ pub enum Engine {
     /// Sequential NRE-C.
     #[serde(rename = "SNRE_C")]
     SnreC,
+    /// Rejection ABC for one observation: the parameters whose simulations come closest to it. Trains no nets.
+    #[serde(rename = "MCABC")]
+    Mcabc,
+    /// Sequential Monte Carlo ABC: populations of parameters that close in on one observation; needs a simulator. Trains no nets.
+    #[serde(rename = "SMCABC")]
+    Smcabc,
 }
 
 /// The noise of score models.
@@ -106,6 +112,8 @@ pub(crate) const ENGINE_NAMES: &[(&str, &str)] = &[
     ("SNLE_A", "SNLE"),
     ("SNRE_B", "SNRE"),
     ("SRE", "SNRE"),
+    ("ABC", "MCABC"),
+    ("SMC", "SMCABC"),
 ];
 
 impl Engine {
@@ -114,13 +122,19 @@ impl Engine {
         matches!(self, Self::Snpe | Self::Tsnpe | Self::Snle | Self::Snre | Self::SnreA | Self::SnreC)
     }
 
-    /// What its nets are.
-    pub const fn wants(self) -> NetSort {
-        match self {
+    /// Whether it accepts simulations in place of training nets.
+    pub const fn is_abc(self) -> bool {
+        matches!(self, Self::Mcabc | Self::Smcabc)
+    }
+
+    /// What its nets are; ABC has none.
+    pub const fn wants(self) -> Option<NetSort> {
+        Some(match self {
             Self::Npe | Self::Nle | Self::Snpe | Self::Tsnpe | Self::Snle => NetSort::Density,
             Self::Nre | Self::NreA | Self::NreC | Self::Bnre | Self::Snre | Self::SnreA | Self::SnreC => NetSort::Classifier,
             Self::Fmpe | Self::Npse => NetSort::Field,
-        }
+            Self::Mcabc | Self::Smcabc => return None,
+        })
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::data::DataConfig;
 use super::infer::{
-    InferConfig, ModelConfig, Parameter, TrainConfig, check_priors, check_training, cpu, fill_backend_defaults, fill_engine_defaults, here,
+    InferConfig, ModelConfig, Parameter, TrainConfig, check_embedding, check_priors, check_training, cpu, fill_backend_defaults,
+    fill_engine_defaults, here,
 };
-use super::nets::EmbeddingConfig;
+use super::nets::{EmbeddingConfig, Engine};
 use super::sampling::{SampleMethod, SampleParams};
 use super::simulator::{PriorPlace, SimulatorConfig};
 use super::val::{ValConfig, check_validation};
@@ -133,7 +134,7 @@ pub struct SampleConfig {
     /// Options of the chains.
     #[serde(default)]
     pub sample_params: SampleParams,
-    /// Independent data of each observation, one after the other in the rows of the file (engines NLE and NRE).
+    /// Independent data of each observation, one after the other in the rows of the file (engines NLE, NRE, NPSE and FMPE).
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub trials: usize,
@@ -223,7 +224,7 @@ impl Section for PipelineConfig {
             (Some(_), Some(_)) => findings.error("data", "both `simulate` and `data` are given", "keep one of the two"),
             (None, Some(data)) => {
                 findings.within("data.", |findings| data.check(findings));
-                if self.validate.data.is_none() && !self.validate.metrics.is_empty() {
+                if self.validate.data.is_none() && !self.validate.metrics.is_empty() && !self.model.engine.is_abc() {
                     let help = "add `data` to `validate`, or leave validation out with `validate: {metrics: {}}`";
                     findings.error("validate", "there are no test pairs to validate on", help);
                 }
@@ -247,19 +248,15 @@ impl Section for PipelineConfig {
                 }
             }
         }
-        if self.model.engine.is_sequential() {
-            if self.simulate.is_none() {
-                let help = "add a section `simulate`, whose `n` counts the simulations of each round";
-                findings.error("model.engine", "a sequential engine simulates while it trains, and there is no simulator", help);
-            }
-            if self.sample.is_none() {
-                findings.error(
-                    "model.engine",
-                    "a sequential engine closes in on an observation, and there is none",
-                    "add `sample: {x_file: …}`",
-                );
-            }
+        let engine = self.model.engine;
+        if (engine.is_sequential() || engine == Engine::Smcabc) && self.simulate.is_none() {
+            let help = "add a section `simulate`; its `n` counts the simulations of each round, or of all populations";
+            findings.error("model.engine", "this engine simulates while it trains, and there is no simulator", help);
         }
+        if (engine.is_sequential() || engine.is_abc()) && self.sample.is_none() {
+            findings.error("model.engine", "this engine closes in on an observation, and there is none", "add `sample: {x_file: …}`");
+        }
+        check_embedding(engine, self.embedding_net.as_ref(), findings);
         if self.validate.posterior_file.is_some() {
             findings.error("validate.posterior_file", "a pipeline validates the posterior that it trains", "leave `posterior_file` out");
         }

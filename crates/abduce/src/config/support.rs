@@ -7,7 +7,7 @@
 pub(crate) type Unavailable = &'static [&'static str];
 
 /// Engines, with sbi's aliases.
-pub(crate) const ENGINES: Unavailable = &["MCABC", "SMCABC", "SNPE_A", "SNPE_B", "ABC", "SMC"];
+pub(crate) const ENGINES: Unavailable = &["SNPE_A", "SNPE_B"];
 
 /// Keys of data files that belong to other loaders than the plain numpy one: (key, loader).
 pub(crate) const LOADER_KEYS: &[(&str, &str)] = &[
@@ -26,7 +26,7 @@ pub(crate) const ARGS: Ignored = &[("device", "everything runs on the CPU")];
 
 /// In `model`.
 pub(crate) const MODEL: Ignored =
-    &[("kwargs", "it configured TensorFlow in pydelfi"), ("num_workers", "it belongs to the ABC engines; use --threads")];
+    &[("kwargs", "it configured TensorFlow in pydelfi"), ("num_workers", "use --threads, or `workers` of the simulator")];
 
 /// In an entry of `model.nets`.
 pub(crate) const NET: Ignored = &[
@@ -42,6 +42,14 @@ pub(crate) const TRAIN: Ignored = &[
     ("force_first_round_loss", "the first round always draws from the prior"),
     ("show_train_summary", "the report shows the training curves"),
     ("dataloader_kwargs", "it belongs to PyTorch's data loader"),
+];
+
+/// In `train_args.kde_kwargs`.
+pub(crate) const KDE: Ignored = &[
+    ("transform", "kernels are on the unconstrained scale of the prior"),
+    ("sample_weights", "the weights of the accepted parameters are used"),
+    ("num_cv_partitions", "every parameter is left out once"),
+    ("num_cv_repetitions", "every parameter is left out once"),
 ];
 
 /// In the validation file.

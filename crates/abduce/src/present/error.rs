@@ -1,6 +1,7 @@
 //! Why a result could not be shown.
 
 use abduce_data::DataError;
+use abduce_inference::abc::AbcError;
 use abduce_inference::posterior::PosteriorError;
 use abduce_report::FigureError;
 use miette::Diagnostic;
@@ -52,4 +53,7 @@ pub enum PresentError {
     /// The posterior's file.
     #[error(transparent)]
     Posterior(#[from] PosteriorError),
+    /// An ABC sample that can't be drawn from.
+    #[error(transparent)]
+    Abc(#[from] AbcError),
 }

@@ -5,6 +5,7 @@
 //! | [`validation`] | every calibration plot of a [`Validation`](abduce_inference::diagnostics::Validation), as SVG and PNG |
 //! | [`posterior`] | corner plots and interval plots of posterior draws |
 //! | [`training`] | loss per epoch of each net |
+//! | [`predictive`] | the observed data among their replicates |
 //! | [`comparison`] | our estimates against a reference catalogue's, observed against predicted counts |
 //! | [`report`] | `report.html` of a run directory |
 //!
@@ -16,6 +17,7 @@ mod error;
 pub mod gflownet;
 mod labels;
 pub mod posterior;
+pub mod predictive;
 mod regions;
 pub mod report;
 pub mod run;

@@ -82,7 +82,7 @@ impl Intervals {
 }
 
 /// Linear between order statistics; NaN without any, which no figure accepts.
-fn quantile(sorted: &[f64], p: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], p: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let place = p * last as f64;
     let below = place.floor() as usize;

@@ -6,9 +6,11 @@ use super::training::NetTraining;
 use crate::config::{self, InferConfig, POSTERIOR_FILE, PipelineConfig};
 use abduce_data::npy::RowFile;
 use abduce_data::rundir::{CONFIG, MANIFEST, Manifest};
-use abduce_data::{ParameterInfo, npy};
+use abduce_data::{ModelFile, ParameterInfo, npy};
+use abduce_inference::abc::{AbcPosterior, Population};
 use abduce_inference::diagnostics::{Curves, Metrics, Validation, Warning};
 use abduce_inference::posterior::{Novelty, Posterior};
+use abduce_inference::prior::Prior;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
@@ -28,6 +30,8 @@ pub const CURVES: &str = "curves.json";
 pub const SAMPLES: &str = "samples.npy";
 /// What is known about the chains of each observation, where draws are those of chains: a list of `Convergence`, in the order of the observations.
 pub const SAMPLING: &str = "sampling.json";
+/// An [`AbcSummary`], where ABC stands in place of training.
+pub const ABC: &str = "abc.json";
 /// What the draws are given (n_obs, …).
 pub const OBSERVATIONS: &str = "observations.npy";
 /// True or fiducial parameters of the observations (n_obs, d) or (d), where they are known.
@@ -58,6 +62,44 @@ pub struct DataSummary {
     pub parameters: Vec<ParameterInfo>,
 }
 
+/// What ABC came to: `abc.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AbcSummary {
+    /// The largest accepted distance, in standard deviations of the simulated data.
+    pub epsilon: f64,
+    /// Parameters that were accepted.
+    pub accepted: usize,
+    /// Parameters that were simulated.
+    pub simulations: usize,
+    /// Of them failed.
+    pub failed: usize,
+    /// Accepted over simulated.
+    pub acceptance: f64,
+    /// Independent draws that the weighted sample is worth.
+    pub effective_draws: f64,
+    /// Width of the kernels of the smooth density, where there is one.
+    pub bandwidth: Option<f64>,
+    /// The course of the populations; empty for rejection.
+    pub populations: Vec<Population>,
+}
+
+impl AbcSummary {
+    /// Of a finished sample.
+    pub fn of(posterior: &AbcPosterior) -> Self {
+        let sample = &posterior.sample;
+        Self {
+            epsilon: sample.epsilon,
+            accepted: sample.weights.len(),
+            simulations: sample.simulations,
+            failed: sample.failed,
+            acceptance: posterior.acceptance(),
+            effective_draws: sample.effective_size(),
+            bandwidth: posterior.bandwidth,
+            populations: posterior.course.clone(),
+        }
+    }
+}
+
 /// The resolved configuration of a run.
 #[derive(Debug)]
 pub enum RunConfig {
@@ -76,8 +118,10 @@ pub struct RunFiles {
     pub config: Option<RunConfig>,
     /// Versions, seeds, hashes.
     pub manifest: Option<Manifest>,
-    /// The posterior.
+    /// The posterior, where it is networks.
     pub posterior: Option<Posterior>,
+    /// The posterior, where it is an ABC sample.
+    pub abc: Option<AbcPosterior>,
     /// Histories of the nets.
     pub training: Vec<NetTraining>,
     /// What was trained on.
@@ -111,12 +155,17 @@ impl RunFiles {
     /// A file is damaged, or the folder holds neither a posterior nor a validation.
     pub fn read(run: &Path) -> Result<Self, PresentError> {
         let config_text = text(&run.join(CONFIG))?;
-        let posterior = named(run, POSTERIOR_FILE)?.map(|path| Posterior::load(&path)).transpose()?;
+        let model = named(run, POSTERIOR_FILE)?.map(|path| ModelFile::load(&path).map(|file| (path, file))).transpose()?;
+        let (posterior, abc) = match model {
+            Some((path, file)) if AbcPosterior::is_in(&file) => (None, Some(AbcPosterior::of_file(&file, &path)?)),
+            Some((path, _)) => (Some(Posterior::load(&path)?), None),
+            None => (None, None),
+        };
         let folder = run.join(VALIDATION);
         let metrics: Option<Metrics> = named(&folder, METRICS)?.map_or(Ok(None), |path| json(&path))?;
         let curves: Option<Curves> = named(&folder, CURVES)?.map_or(Ok(None), |path| json(&path))?;
         let validation = metrics.zip(curves).map(|(metrics, curves)| Validation { metrics, curves });
-        if posterior.is_none() && validation.is_none() {
+        if posterior.is_none() && abc.is_none() && validation.is_none() {
             return Err(PresentError::NoRun { path: run.to_path_buf() });
         }
         let comparisons: Option<OneOrMany<Comparison>> = json(&run.join(COMPARISON))?;
@@ -125,6 +174,7 @@ impl RunFiles {
             config_text,
             manifest: json(&run.join(MANIFEST))?,
             posterior,
+            abc,
             training: json(&run.join(TRAINING))?.unwrap_or_default(),
             data: json(&run.join(DATA))?,
             validation,
@@ -144,16 +194,22 @@ impl RunFiles {
         self.samples.as_ref().map(RowFile::rows)
     }
 
+    /// The prior.
+    pub fn prior(&self) -> Option<&Prior> {
+        self.posterior.as_ref().map(|posterior| &posterior.prior).or_else(|| self.abc.as_ref().map(|abc| &abc.prior))
+    }
+
     /// Names, units and labels of the parameters, from the file that knows most about them.
     pub fn parameters(&self) -> Vec<ParameterInfo> {
         let named_by_validation = || {
             let names = self.validation.iter().flat_map(|validation| &validation.metrics.parameters);
             names.map(|parameter| ParameterInfo::named(parameter.name.clone())).collect()
         };
-        match (&self.posterior, &self.data) {
-            (Some(posterior), _) => posterior.parameters.clone(),
-            (None, Some(data)) => data.parameters.clone(),
-            (None, None) => named_by_validation(),
+        match (&self.posterior, &self.abc, &self.data) {
+            (Some(posterior), ..) => posterior.parameters.clone(),
+            (_, Some(abc), _) => abc.parameters.clone(),
+            (.., Some(data)) => data.parameters.clone(),
+            _ => named_by_validation(),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::config::{SampleMethod, SampleParams, VariationalDivergence};
 use crate::error::Error;
 use crate::session::{Session, warning};
 use abduce_data::{Array, Seed};
+use abduce_diffusion::Langevin;
 use abduce_inference::diagnostics::Warning;
 use abduce_inference::posterior::{ChainOptions, FitReport, Kind, Posterior, VariationalFamily, VariationalOptions};
 use abduce_inference::sampler::{Convergence, Divergence, HmcOptions, Method, NutsOptions, StretchOptions, WeightReport};
@@ -58,45 +59,22 @@ impl Drawing {
             None if exact => return Ok(Self::Direct),
             None => SampleMethod::Slice,
         };
-        let defaults = ChainOptions::default();
-        let walkers = 2 * posterior.dimension().max(16);
-        let options = match method {
-            SampleMethod::Direct if exact => return Ok(Self::Direct),
+        match method {
+            SampleMethod::Direct if exact => Ok(Self::Direct),
             SampleMethod::Direct => {
                 let what = if posterior.kind() == Kind::Nle { "a likelihood" } else { "a ratio" };
-                return Err(Error::failed(
+                Err(Error::failed(
                     format!("the method `direct` draws from a density of the parameters, and these networks give {what}"),
                     "use slice, emcee, hmc, nuts or vi",
-                ));
+                ))
             }
-            SampleMethod::Vi => return Ok(Self::Variational(variational(params))),
-            SampleMethod::Importance => {
-                return Err(Error::failed(
-                    "the method `importance` weighs draws of a posterior density by a likelihood, and none is named here",
-                    "use `abduce sample` with --method importance and --likelihood or --proposal",
-                ));
-            }
-            SampleMethod::Slice => defaults,
-            SampleMethod::Emcee => {
-                let method = Method::Stretch(StretchOptions::default());
-                ChainOptions { method, num_chains: Some(walkers), warmup_steps: 200, thin: 10, ..defaults }
-            }
-            SampleMethod::Hmc => {
-                ChainOptions { method: Method::Hmc(HmcOptions::default()), num_chains: None, warmup_steps: 300, thin: 1, ..defaults }
-            }
-            SampleMethod::Nuts => {
-                ChainOptions { method: Method::Nuts(NutsOptions::default()), num_chains: None, warmup_steps: 300, thin: 1, ..defaults }
-            }
-        };
-        let asked = usize::try_from(params.num_chains).ok().filter(|&n| n > 0).or(options.num_chains);
-        // A stretch move needs two halves that each span the space.
-        let least = if method == SampleMethod::Emcee { 2 * posterior.dimension() } else { 1 };
-        Ok(Self::Chains(ChainOptions {
-            num_chains: asked.map(|n| n.max(least).next_multiple_of(if method == SampleMethod::Emcee { 2 } else { 1 })),
-            warmup_steps: params.burn_in.unwrap_or(options.warmup_steps),
-            thin: params.thin.unwrap_or(options.thin),
-            ..options
-        }))
+            SampleMethod::Vi => Ok(Self::Variational(variational(params))),
+            SampleMethod::Importance => Err(Error::failed(
+                "the method `importance` weighs draws of a posterior density by a likelihood, and none is named here",
+                "use `abduce sample` with --method importance and --likelihood or --proposal",
+            )),
+            _ => Ok(Self::Chains(chain_options(posterior.dimension(), method, params))),
+        }
     }
 
     /// Its name, as in configuration files.
@@ -129,6 +107,34 @@ fn variational(params: &SampleParams) -> VariationalOptions {
         min_num_iters: params.min_num_iters.unwrap_or(defaults.min_num_iters),
         clip_value: params.clip_value.unwrap_or(defaults.clip_value),
         warm_up_rounds: params.warm_up_rounds.unwrap_or(defaults.warm_up_rounds),
+    }
+}
+
+/// The chains of a method over `d` free parameters; of methods without chains those of slice sampling.
+pub fn chain_options(d: usize, method: SampleMethod, params: &SampleParams) -> ChainOptions {
+    let defaults = ChainOptions::default();
+    let walkers = 2 * d.max(16);
+    let options = match method {
+        SampleMethod::Direct | SampleMethod::Slice | SampleMethod::Vi | SampleMethod::Importance => defaults,
+        SampleMethod::Emcee => {
+            let method = Method::Stretch(StretchOptions::default());
+            ChainOptions { method, num_chains: Some(walkers), warmup_steps: 200, thin: 10, ..defaults }
+        }
+        SampleMethod::Hmc => {
+            ChainOptions { method: Method::Hmc(HmcOptions::default()), num_chains: None, warmup_steps: 300, thin: 1, ..defaults }
+        }
+        SampleMethod::Nuts => {
+            ChainOptions { method: Method::Nuts(NutsOptions::default()), num_chains: None, warmup_steps: 300, thin: 1, ..defaults }
+        }
+    };
+    let asked = usize::try_from(params.num_chains).ok().filter(|&n| n > 0).or(options.num_chains);
+    // A stretch move needs two halves that each span the space.
+    let (least, multiple) = if method == SampleMethod::Emcee { (2 * d, 2) } else { (1, 1) };
+    ChainOptions {
+        num_chains: asked.map(|n| n.max(least).next_multiple_of(multiple)),
+        warmup_steps: params.burn_in.unwrap_or(options.warmup_steps),
+        thin: params.thin.unwrap_or(options.thin),
+        ..options
     }
 }
 
@@ -337,16 +343,13 @@ pub fn draw(
     seed: Seed,
 ) -> Result<Draws, Error> {
     let observations = x.rows() / trials.max(1);
-    let bytes = observations.checked_mul(draws).and_then(|n| n.checked_mul(posterior.dimension() * size_of::<f32>()));
-    if bytes.is_none_or(|bytes| bytes > MOST_BYTES) {
-        return Err(Error::failed(
-            format!("{observations} observations × {draws} draws × {} parameters do not fit into memory", posterior.dimension()),
-            "ask for fewer draws, or sample the observations in parts",
-        ));
-    }
+    check_memory(observations, draws, posterior.dimension())?;
     let (values, quality) = match drawing {
         Drawing::Direct if trials == 1 => (posterior.sample(&session.compute, x.data(), draws, seed)?, Quality::Exact([])),
-        Drawing::Direct => return Err(abduce_inference::posterior::PosteriorError::OneDatum { trials }.into()),
+        // Networks that can't compose say so.
+        Drawing::Direct => {
+            (posterior.sample_composed(&session.compute, (x.data(), trials), draws, &Langevin::default(), seed)?, Quality::Exact([]))
+        }
         Drawing::Chains(options) => {
             let drawn = posterior.sample_chains(&session.compute, x.data(), trials, draws, options, seed)?;
             (drawn.theta, Quality::Chains(drawn.report))
@@ -357,4 +360,37 @@ pub fn draw(
         }
     };
     Ok(Draws { samples: Array::new(vec![observations, draws, posterior.dimension()], values)?, quality })
+}
+
+/// Draws of some parameters with others held at values; see [`Posterior::sample_conditional`].
+///
+/// # Errors
+/// As [`draw`], and conditions that can't be.
+pub fn draw_conditional(
+    session: &Session,
+    posterior: &Posterior,
+    (x, trials): (&Array, usize),
+    given: &[(usize, f64)],
+    draws: usize,
+    options: &ChainOptions,
+    seed: Seed,
+) -> Result<Draws, Error> {
+    let observations = x.rows() / trials.max(1);
+    check_memory(observations, draws, posterior.dimension())?;
+    let drawn = posterior.sample_conditional(&session.compute, (x.data(), trials), given, draws, options, seed)?;
+    Ok(Draws {
+        samples: Array::new(vec![observations, draws, posterior.dimension()], drawn.theta)?,
+        quality: Quality::Chains(drawn.report),
+    })
+}
+
+fn check_memory(observations: usize, draws: usize, d: usize) -> Result<(), Error> {
+    let bytes = observations.checked_mul(draws).and_then(|n| n.checked_mul(d * size_of::<f32>()));
+    if bytes.is_none_or(|bytes| bytes > MOST_BYTES) {
+        return Err(Error::failed(
+            format!("{observations} observations × {draws} draws × {d} parameters do not fit into memory"),
+            "ask for fewer draws, or sample the observations in parts",
+        ));
+    }
+    Ok(())
 }

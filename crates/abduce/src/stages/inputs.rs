@@ -128,12 +128,40 @@ fn extension(path: &Path) -> String {
 
 /// Observations (n_obs, …) for a posterior; a file of exactly one datum's shape is one observation.
 pub fn observations(path: &Path, posterior: &Posterior) -> Result<Array, Error> {
-    rows_of(path, read_array(path, "x")?, &posterior.x_shape, "datum")
+    data_rows(path, &posterior.x_shape)
+}
+
+/// Data (n, …) of a given shape each; a file of exactly that shape is one datum.
+pub fn data_rows(path: &Path, x_shape: &[usize]) -> Result<Array, Error> {
+    rows_of(path, read_array(path, "x")?, x_shape, "datum")
+}
+
+/// The observation of a file, `trials` independent data as rows; of one datum the file may have exactly its shape. `reason` says why there can't be
+/// more.
+pub fn observation_rows(path: &Path, shape: Option<&[usize]>, trials: usize, reason: &str) -> Result<Array, Error> {
+    let array = read_array(path, "x_obs")?;
+    let array = match shape {
+        Some(shape) => rows_of(path, array, shape, "datum")?,
+        None => array,
+    };
+    if array.rows() != trials {
+        let expected = if trials == 1 { "one".to_string() } else { format!("{trials} (`num_iid_samples`)") };
+        return Err(Error::failed(
+            format!("{} holds {} data where {expected} are expected: {reason}", path.display(), array.rows()),
+            "give a file with one observation, or use an engine that learns from all simulations at once",
+        ));
+    }
+    Ok(array)
 }
 
 /// Parameters (n, d) for a posterior; a file of d values is one row.
 pub fn parameters(path: &Path, posterior: &Posterior) -> Result<Array, Error> {
-    rows_of(path, read_array(path, "theta")?, &[posterior.dimension()], "row of theta")
+    theta_rows(path, posterior.dimension())
+}
+
+/// Parameters (n, d); a file of d values is one row.
+pub fn theta_rows(path: &Path, d: usize) -> Result<Array, Error> {
+    rows_of(path, read_array(path, "theta")?, &[d], "row of theta")
 }
 
 /// The array as rows of the shape `row`.

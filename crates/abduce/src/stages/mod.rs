@@ -2,6 +2,7 @@
 //!
 //! Commands and the pipeline both call these; nothing here knows the command line.
 
+pub mod abc;
 pub mod calibrate;
 pub mod compare;
 pub mod cosmology;
@@ -11,8 +12,11 @@ pub mod export;
 pub mod gflownet;
 pub mod inputs;
 pub mod measure;
+pub mod model;
 pub mod nets;
+pub mod predict;
 pub mod refine;
+pub mod regions;
 pub mod run;
 pub mod sample;
 pub mod sequential;

@@ -33,7 +33,7 @@ fn network(config: &DensityConfig, model: &ModelConfig) -> NetworkSpec {
     let hidden = |width: usize, layers: usize| vec![width; layers];
     NetworkSpec::Density(match config {
         DensityConfig::Linear(_) => return NetworkSpec::Classifier(ClassifierSpec::Linear {}),
-        DensityConfig::Mlp(c) if model.engine.wants() == NetSort::Field => {
+        DensityConfig::Mlp(c) if model.engine.wants() == Some(NetSort::Field) => {
             let (layers, hidden, time) = (c.hidden_layers, c.hidden_features, TimeEmbedding::default());
             return field(abduce_diffusion::NetworkSpec::Mlp { layers, hidden, time });
         }
@@ -222,7 +222,8 @@ const fn activation(name: Activation) -> ActivationName {
 /// What is learnt, in the first round where there are several.
 pub const fn engine(model: &ModelConfig, train: &TrainConfig) -> Engine {
     match model.engine {
-        config::Engine::Npe | config::Engine::Snpe | config::Engine::Tsnpe => Engine::Npe,
+        // ABC has no nets that could learn anything, and does not come here.
+        config::Engine::Npe | config::Engine::Snpe | config::Engine::Tsnpe | config::Engine::Mcabc | config::Engine::Smcabc => Engine::Npe,
         config::Engine::Nle | config::Engine::Snle => Engine::Nle,
         config::Engine::Fmpe | config::Engine::Npse => Engine::Field,
         config::Engine::Nre | config::Engine::Snre => Engine::Nre(RatioLoss::Multiclass { atoms: train.num_atoms }),

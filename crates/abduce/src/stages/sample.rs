@@ -40,18 +40,21 @@ pub struct Maximum {
     pub observation: usize,
     /// Parameters by name.
     pub theta: BTreeMap<String, f64>,
-    /// log q(θ | x) there, in nats.
+    /// log q(θ | x) there, in nats; of a likelihood or ratio its logarithm plus the log-prior.
     pub log_prob: f64,
+    /// Of 16 climbs, those that ended there. Few: there may be a higher maximum.
+    pub climbs_agreeing: usize,
 }
 
-/// MAP estimates of observations (n_obs, …).
-pub fn maxima(session: &Session, posterior: &Posterior, x: &Array, seed: Seed) -> Result<Vec<Maximum>, Error> {
-    let found = posterior.map(&session.compute, x.data(), seed)?;
+/// MAP estimates of observations (n_obs · trials, …).
+pub fn maxima(session: &Session, posterior: &Posterior, x: &Array, trials: usize, seed: Seed) -> Result<Vec<Maximum>, Error> {
+    let found = posterior.map(&session.compute, x.data(), trials, seed)?;
     let names = || posterior.parameters.iter().map(|parameter| parameter.name.clone());
     let maximum = |(observation, map): (usize, abduce_inference::posterior::MapEstimate)| Maximum {
         observation,
         theta: names().zip(map.theta).collect(),
         log_prob: map.log_prob,
+        climbs_agreeing: map.agreeing,
     };
     Ok(found.into_iter().enumerate().map(maximum).collect())
 }

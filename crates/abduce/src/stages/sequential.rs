@@ -1,6 +1,6 @@
 //! Training in rounds that simulate where the posterior of one observation is.
 
-use super::inputs::read_array;
+use super::inputs::observation_rows;
 use super::nets::{nets, strategy, training};
 use super::run::{Stage, fingerprint, stage};
 use super::train::{CHECKPOINTS, build_prior, checkpoints, conclude, net_names, parameter_names, posterior_path};
@@ -39,29 +39,13 @@ pub struct SequentialInputs<'a> {
     pub x_obs: &'a Path,
 }
 
-/// The observation of a file: one datum, as a row.
-fn observation(file: &Path, simulator: &dyn RowSimulator) -> Result<Array, Error> {
-    let x_obs = read_array(file, "x_obs")?;
-    let x_obs = match simulator.data_shape() {
-        // A file of exactly one datum's shape is one observation.
-        Some(shape) if x_obs.shape() == shape => Array::new([&[1], shape.as_slice()].concat(), x_obs.into_data())?,
-        _ => x_obs,
-    };
-    if x_obs.rows() != 1 {
-        return Err(Error::failed(
-            format!("{} holds {} observations, and a sequential engine closes in on one", file.display(), x_obs.rows()),
-            "give a file with one observation, or use an engine without rounds",
-        ));
-    }
-    Ok(x_obs)
-}
-
 /// The stage `train` of a sequential engine, skipped where it was done before; gives the path of the posterior.
 ///
 /// # Errors
 /// The observation is not one, the simulator fails, or training does.
 pub fn train_stage(session: &Session, run: &RunDir, inputs: &SequentialInputs<'_>) -> Result<PathBuf, Error> {
-    let x_obs = observation(inputs.x_obs, inputs.simulator)?;
+    let shape = inputs.simulator.data_shape();
+    let x_obs = observation_rows(inputs.x_obs, shape.as_deref(), 1, "a sequential engine closes in on one observation")?;
     let depends = json!([
         VERSION,
         session.compute.simd.name(),

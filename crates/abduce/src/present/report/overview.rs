@@ -4,6 +4,7 @@ use crate::config::{ModelConfig, NetConfig, TrainConfig};
 use crate::present::labels::{capital, prose_label, unit_label};
 use crate::present::run::{RunConfig, RunFiles};
 use abduce_diffusion::NoiseSchedule;
+use abduce_inference::abc::AbcPosterior;
 use abduce_inference::posterior::{Network, Posterior};
 use abduce_report::html::{Cell, Table};
 use serde::Serialize;
@@ -19,7 +20,8 @@ pub(super) fn title(files: &RunFiles) -> String {
             return capital(&simulate.simulator.name().replace('_', " "));
         }
     }
-    let name = files.posterior.as_ref().map(|posterior| posterior.name.as_str()).filter(|name| !name.is_empty());
+    let name = files.posterior.as_ref().map(|posterior| posterior.name.as_str());
+    let name = name.or_else(|| files.abc.as_ref().map(|abc| abc.name.as_str())).filter(|name| !name.is_empty());
     name.map_or_else(|| "Posterior".into(), |name| format!("Posterior {name}"))
 }
 
@@ -33,13 +35,15 @@ pub(super) fn subtitle(files: &RunFiles) -> String {
         few if few.len() <= 6 => few.join(", "),
         many => format!("{} parameters", many.len()),
     };
-    let given = files.posterior.as_ref().map_or_else(String::new, |posterior| {
-        let numbers = match posterior.x_len() {
-            1 => "one number".into(),
-            length => format!("{length} numbers"),
-        };
-        format!(" given {numbers}, by {}", method(files, posterior))
-    });
+    let given = |length: usize, by: String| {
+        let numbers = if length == 1 { "one number".into() } else { format!("{length} numbers") };
+        format!(" given {numbers}, by {by}")
+    };
+    let given = match (&files.posterior, &files.abc) {
+        (Some(posterior), _) => given(posterior.x_len(), method(files, posterior)),
+        (None, Some(abc)) => given(abc.x_obs.len(), abc_method(abc).into()),
+        (None, None) => String::new(),
+    };
     format!("{of}{given}")
 }
 
@@ -54,15 +58,26 @@ pub(super) fn run(files: &RunFiles) -> Vec<(String, String)> {
     if let Some(posterior) = &files.posterior {
         add("method", method(files, posterior));
     }
-    let (model, train) = training_config(files).unzip();
+    if let Some(abc) = &files.abc {
+        add("method", abc_method(abc).into());
+        let sample = &abc.sample;
+        let failed = if sample.failed == 0 { String::new() } else { format!(", {} of them failed", sample.failed) };
+        add("simulations", format!("{}{failed}", sample.simulations));
+        add("accepted", format!("{} ({:.3} %)", sample.weights.len(), 100.0 * abc.acceptance()));
+        add("largest distance", format!("{:.4} standard deviations of the simulated data", sample.epsilon));
+        add("effective draws", format!("{:.0}", sample.effective_size()));
+        add("kernel width", abc.bandwidth.map(|h| format!("{h:.3} of the sample's")).unwrap_or_default());
+        add("shape of one datum", shape(&abc.x_shape));
+    }
+    let (model, train) = training_config(files).filter(|_| files.abc.is_none()).unzip();
     if let Some(model) = model {
         add("networks", model.nets.iter().map(net).collect::<Vec<_>>().join("; "));
     }
     if let Some(embedding) = embedding(files) {
         add("embedding of the data", embedding);
     }
-    if let Some(posterior) = &files.posterior {
-        add("prior", family(posterior.prior.spec()));
+    if let Some(prior) = files.prior() {
+        add("prior", family(prior.spec()));
     }
     if let Some(data) = &files.data {
         let dropped = if data.dropped == 0 { String::new() } else { format!(", {} left out for NaN or infinite values", data.dropped) };
@@ -96,7 +111,7 @@ pub(super) fn run(files: &RunFiles) -> Vec<(String, String)> {
 /// The parameters with their limits.
 pub(super) fn parameters(files: &RunFiles) -> Table {
     let parameters = files.parameters();
-    let support = files.posterior.as_ref().map(|posterior| posterior.prior.support());
+    let support = files.prior().map(abduce_inference::prior::Prior::support);
     let with_units = parameters.iter().any(|parameter| parameter.unit.is_some());
     let mut columns = vec!["parameter".to_string(), "name".into()];
     columns.extend(with_units.then(|| "unit".to_string()));
@@ -125,6 +140,10 @@ fn digits(value: f64) -> usize {
 pub(super) fn footer(files: &RunFiles) -> String {
     let version = files.manifest.as_ref().map_or_else(String::new, |manifest| format!(" of a run by version {}", manifest.program_version));
     format!("Written by abduce from the files{version}. This page runs no scripts and loads nothing.")
+}
+
+fn abc_method(abc: &AbcPosterior) -> &'static str {
+    if abc.course.is_empty() { "rejection ABC" } else { "sequential Monte Carlo ABC" }
 }
 
 /// What the networks learnt, and how many there are.

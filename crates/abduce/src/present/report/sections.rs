@@ -6,8 +6,8 @@ use crate::present::posterior::{Intervals, corner, intervals};
 use crate::present::run::RunFiles;
 use crate::present::validation::{self, Plot};
 use crate::present::{PresentError, comparison, training};
-use abduce_data::ParameterInfo;
 use abduce_data::npy::RowFile;
+use abduce_data::{ParameterInfo, Seed};
 use abduce_inference::diagnostics::Validation;
 use abduce_inference::prior::Interval;
 use abduce_report::Figure;
@@ -25,6 +25,7 @@ pub(super) fn all(files: &RunFiles) -> Result<Vec<Section>, PresentError> {
     let parameters = files.parameters();
     let mut sections = Vec::new();
     sections.extend(observations(files, &parameters)?);
+    sections.extend(accepted(files, &parameters)?);
     for found in &files.comparisons {
         sections.push(compared(found, &parameters)?);
     }
@@ -51,7 +52,7 @@ pub(super) fn figure(figure: Figure, caption: impl Into<String>, width: Width) -
 
 /// Draws of the first observations, and intervals of all.
 fn observations(files: &RunFiles, parameters: &[ParameterInfo]) -> Result<Option<Section>, PresentError> {
-    let (Some(samples), Some(posterior)) = (&files.samples, &files.posterior) else { return Ok(None) };
+    let (Some(samples), Some(prior)) = (&files.samples, files.prior()) else { return Ok(None) };
     let d = parameters.len();
     let n = samples.rows();
     if n == 0 || d == 0 || samples.row_len() % d != 0 {
@@ -61,7 +62,7 @@ fn observations(files: &RunFiles, parameters: &[ParameterInfo]) -> Result<Option
     let mut blocks = Vec::new();
     let overlaid = if d == 1 && n >= MIN_INTERVALS { 0 } else { n.min(MAX_CORNERS) };
     if overlaid > 0 {
-        blocks.extend(corners(files, samples, posterior.prior.support(), parameters, overlaid)?);
+        blocks.extend(corners(files, samples, prior.support(), parameters, overlaid)?);
     }
     if n >= MIN_INTERVALS {
         blocks.extend(interval_plots(files, samples, parameters)?);
@@ -221,6 +222,39 @@ fn information(validation: &Validation, parameters: &[ParameterInfo]) -> Result<
     Ok(section("What the data tell", blocks))
 }
 
+/// The course of ABC, and its sample where there are no other draws.
+fn accepted(files: &RunFiles, parameters: &[ParameterInfo]) -> Result<Option<Section>, PresentError> {
+    let Some(abc) = &files.abc else { return Ok(None) };
+    let text = "No network was trained: these are parameters whose simulations came close to the observation. The posterior is that of the distance,                 wider than the exact one by as much as the accepted simulations still differ from the observation.";
+    let mut blocks = vec![Block::Text(text.into())];
+    if files.samples.is_none() && abc.sample.weights.len() >= MIN_ACCEPTED {
+        let draws = abc.draw(abc.sample.weights.len().max(MIN_DRAWN), Seed(0))?;
+        let caption = if abc.dimension() == 1 { "Posterior density." } else { "Contours enclose 68 % and 95 % of the draws." };
+        blocks.push(figure(corner("", parameters, abc.prior.support(), &[("", &draws)], None)?, caption, Width::Full));
+    }
+    if !abc.course.is_empty() {
+        let row = |(index, population): (usize, &abduce_inference::abc::Population)| {
+            vec![
+                Cell::Count(index as u64 + 1),
+                Cell::Number(population.epsilon, 4),
+                Cell::Count(population.simulations as u64),
+                Cell::Number(population.effective_size, 3),
+            ]
+        };
+        blocks.push(Block::Table(Table {
+            caption: "Populations close in on the observation. Distances are in standard deviations of the simulated data.".into(),
+            columns: ["population", "largest distance", "simulations", "effective particles"].map(str::to_string).to_vec(),
+            rows: abc.course.iter().enumerate().map(row).collect(),
+        }));
+    }
+    Ok(Some(section("Approximate Bayesian computation", blocks)))
+}
+
+/// Fewest parameters that a corner plot is drawn of.
+const MIN_ACCEPTED: usize = 20;
+/// Draws of a smaller sample's corner plot.
+const MIN_DRAWN: usize = 2000;
+
 fn trained(files: &RunFiles) -> Result<Option<Section>, PresentError> {
     let Some(curves) = training::curves(&files.training)? else { return Ok(None) };
     let mut blocks =
@@ -260,11 +294,17 @@ fn configuration(files: &RunFiles) -> Option<Section> {
 /// What the page doesn't show, and how to get it.
 fn missing(files: &RunFiles) -> Option<Section> {
     let absent = [
-        (files.posterior.is_none(), "No posterior: `abduce train infer.yaml --data data.yaml -o RUN` trains one."),
-        (files.validation.is_none(), "No validation: `abduce validate RUN --data test.yaml` adds calibration, predictions and a verdict."),
-        (files.samples.is_none(), "No observation: `abduce sample RUN --x x_obs.npy -n 10000 -o RUN/samples.npy` adds its posterior."),
-        (files.training.is_empty(), "No training history: `abduce train` and `abduce run` write `training.json`."),
-        (files.data.is_none(), "No summary of the simulations: `abduce train` and `abduce run` write `data.json`."),
+        (files.posterior.is_none() && files.abc.is_none(), "No posterior: `abduce train infer.yaml --data data.yaml -o RUN` trains one."),
+        (
+            files.validation.is_none() && files.abc.is_none(),
+            "No validation: `abduce validate RUN --data test.yaml` adds calibration, predictions and a verdict.",
+        ),
+        (
+            files.samples.is_none() && files.abc.is_none(),
+            "No observation: `abduce sample RUN --x x_obs.npy -n 10000 -o RUN/samples.npy` adds its posterior.",
+        ),
+        (files.training.is_empty() && files.abc.is_none(), "No training history: `abduce train` and `abduce run` write `training.json`."),
+        (files.data.is_none() && files.abc.is_none(), "No summary of the simulations: `abduce train` and `abduce run` write `data.json`."),
     ];
     let blocks: Vec<Block> = absent.into_iter().filter(|(absent, _)| *absent).map(|(_, text)| Block::Text(text.into())).collect();
     (!blocks.is_empty()).then(|| section("Not in this report", blocks))

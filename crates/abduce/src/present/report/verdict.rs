@@ -17,6 +17,14 @@ pub(super) struct Judgement {
 pub(super) fn judge(files: &RunFiles) -> Judgement {
     let observations = files.observations();
     let novelties = novelties(&files.novelties, observations);
+    if files.abc.is_some() {
+        let verdict = Verdict {
+            status: Status::Neutral,
+            headline: "An ABC sample: no test of calibration applies".into(),
+            text: "It is the posterior of one observation. `abduce predict RUN --simulator …` compares data that it predicts with those observed.".into(),
+        };
+        return Judgement { verdict, warnings: shown(files.warnings.iter().cloned()) };
+    }
     let Some(validation) = &files.validation else {
         let verdict = Verdict {
             status: Status::Neutral,
