@@ -159,14 +159,14 @@ fn val_file() {
     let one = SinglePosteriorConfig { draws: draws(2000, SampleMethod::Direct, plain), save_samples: true, seed: Some(7) };
     assert_eq!(config.metrics["one"], MetricConfig::SinglePosterior(one));
     let cover = CoverageConfig {
-        draws: draws(500, SampleMethod::Emcee, SampleParams { num_chains: 4, burn_in: Some(50), thin: Some(2) }),
+        draws: draws(500, SampleMethod::Emcee, SampleParams { num_chains: 4, burn_in: Some(50), thin: Some(2), ..plain }),
         plot_list: CoveragePlot::ALL.to_vec(),
     };
     assert_eq!(config.metrics["cover"], MetricConfig::PosteriorCoverage(cover));
     assert_eq!(
         config.metrics["draws"],
         MetricConfig::PosteriorSamples(PosteriorSamplesConfig {
-            draws: draws(200, SampleMethod::Slice, SampleParams { num_chains: -1, burn_in: Some(50), thin: Some(2) })
+            draws: draws(200, SampleMethod::Slice, SampleParams { num_chains: -1, burn_in: Some(50), thin: Some(2), ..plain })
         })
     );
     assert_eq!(loaded.notices.len(), 0, "{:?}", messages(&loaded));
