@@ -159,18 +159,14 @@ fn val_file() {
     let one = SinglePosteriorConfig { draws: draws(2000, SampleMethod::Direct, plain), save_samples: true, seed: Some(7) };
     assert_eq!(config.metrics["one"], MetricConfig::SinglePosterior(one));
     let cover = CoverageConfig {
-        draws: draws(500, SampleMethod::Emcee, SampleParams { num_chains: 4, burn_in: Some(50), thin: Some(2), ..SampleParams::default() }),
+        draws: draws(500, SampleMethod::Emcee, SampleParams { num_chains: 4, burn_in: Some(50), thin: Some(2), ..plain }),
         plot_list: CoveragePlot::ALL.to_vec(),
     };
     assert_eq!(config.metrics["cover"], MetricConfig::PosteriorCoverage(cover));
     assert_eq!(
         config.metrics["draws"],
         MetricConfig::PosteriorSamples(PosteriorSamplesConfig {
-            draws: draws(
-                200,
-                SampleMethod::Slice,
-                SampleParams { num_chains: -1, burn_in: Some(50), thin: Some(2), ..SampleParams::default() }
-            )
+            draws: draws(200, SampleMethod::Slice, SampleParams { num_chains: -1, burn_in: Some(50), thin: Some(2), ..plain })
         })
     );
     assert_eq!(loaded.notices.len(), 0, "{:?}", messages(&loaded));
@@ -311,31 +307,4 @@ fn every_class_name_of_a_prior_is_one_serde_knows() {
 fn ours_with_name(json: &str, family: &str, class: &str) -> String {
     let value: serde_json::Value = serde_json::from_str(json).unwrap();
     serde_json::json!({ class: value["prior"][family] }).to_string()
-}
-
-/// LtU-ILI's files for ABC: no nets, the options of both engines, and back from the resolved configuration.
-#[test]
-fn abc_files_are_read_unchanged() {
-    let rejection = read::<InferConfig>("infer_abc.yaml");
-    let (model, abc) = (&rejection.config.model, &rejection.config.train_args.abc);
-    assert_eq!((model.engine, model.nets.len()), (Engine::Mcabc, 0));
-    assert_eq!((abc.num_simulations, abc.quantile, abc.lra, abc.sass_fraction), (Some(10_000), Some(0.01), Some(true), Some(0.3)));
-    assert_eq!(abc.kde_kwargs.as_ref().unwrap().width(), Some(KdeBandwidth::Silverman));
-    let said = messages(&rejection).join("\n");
-    assert!(said.contains("num_workers") && said.contains("num_cv_partitions"), "{said}");
-    let again = parse::<InferConfig>("config.yaml", &to_yaml(&rejection.config).unwrap(), &[]).unwrap();
-    assert_eq!(again.config, rejection.config);
-    let set = [
-        "model.class=SMC",
-        "train_args={num_particles: 100, num_initial_pop: 500, num_simulations: 4000, epsilon_decay: 0.5, distance_based_decay: true, \
-         ess_min: 0.5, kernel_variance_scale: 2, use_last_pop_samples: false, lra: true, lra_with_weights: true, kde: true, kde_kwargs: {bandwidth: 0.3}}",
-    ];
-    let text = std::fs::read_to_string(file("infer_abc.yaml")).unwrap();
-    let text = text[..text.find("train_args").unwrap()].to_string();
-    let populations =
-        parse::<InferConfig>("infer.yaml", &text, &set.map(str::to_string)).unwrap_or_else(|error| panic!("{}", report(&error)));
-    assert_eq!(populations.config.model.engine, Engine::Smcabc);
-    let abc = &populations.config.train_args.abc;
-    assert_eq!((abc.num_particles, abc.ess_min, abc.use_last_pop_samples), (Some(100), Some(0.5), Some(false)));
-    assert_eq!(abc.kde_kwargs.as_ref().unwrap().width(), Some(KdeBandwidth::Factor(0.3)));
 }
