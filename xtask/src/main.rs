@@ -5,6 +5,8 @@
 #![allow(clippy::print_stdout)] // a command-line tool whose output is its tables
 
 mod cells;
+mod dimension;
+mod manifolds;
 mod memory;
 mod runs;
 mod sbibm;
@@ -32,6 +34,8 @@ enum Verify {
     Steps(steps::Options),
     /// A whole NPE run with sbi's settings, for comparison with `benches/peers/npe_run.py` on the same arrays.
     Run(runs::Options),
+    /// Intrinsic dimension of known manifolds, and its times.
+    Dimension(dimension::Options),
     /// Training on files larger than memory.
     Memory(memory::Options),
 }
@@ -41,6 +45,7 @@ fn main() -> Outcome {
         Command::Verify(Verify::Sbibm(options)) => sbibm::run(&options),
         Command::Verify(Verify::Steps(options)) => steps::run(&options),
         Command::Verify(Verify::Run(options)) => runs::run(&options),
+        Command::Verify(Verify::Dimension(options)) => dimension::run(&options),
         Command::Verify(Verify::Memory(options)) => memory::run(&options),
     }
 }

@@ -1,8 +1,8 @@
 //! The command line: what can be asked for, and how the answer becomes an exit status.
 
 use crate::commands::{
-    ComputeArgs, completions, explain, log_prob, merge, report, run, sample, schema, search, simulate, status, submit, train, validate,
-    worker,
+    ComputeArgs, completions, dimension, explain, log_prob, merge, report, run, sample, schema, search, simulate, status, submit, train,
+    validate, worker,
 };
 use crate::error::{Error, ReportStyle, render};
 use crate::exec::environment::Environment;
@@ -38,6 +38,7 @@ enum Command {
     Validate(validate::ValidateArgs),
     Report(report::ReportArgs),
     Search(search::SearchArgs),
+    Dimension(dimension::DimensionArgs),
     Submit(submit::SubmitArgs),
     Worker(worker::WorkerArgs),
     Merge(merge::MergeArgs),
@@ -88,6 +89,7 @@ fn execute(command: &Command) -> Result<Ending, Error> {
         Command::Validate(args) => validate::run(&session(args.compute)?, args),
         Command::Report(args) => report::run(&session(ComputeArgs::default())?, args),
         Command::Search(args) => search::run(&session(args.compute)?, args),
+        Command::Dimension(args) => dimension::run(&session(args.compute)?, args),
         Command::Submit(args) => submit::run(&session(args.command.compute())?, args),
         Command::Worker(args) => work(args),
         Command::Merge(args) => merge::run(&session(args.compute)?, args),

@@ -1,6 +1,7 @@
 //! Errors as the user sees them: what is wrong, where in which file, and what to write instead.
 
 use abduce_data::{DataError, ModelProblem, NpyProblem};
+use abduce_dimension::DimensionError;
 use abduce_inference::diagnostics::DiagnosticsError;
 use abduce_inference::posterior::{ChainError, PosteriorError};
 use abduce_inference::simulator::SimulationError;
@@ -315,6 +316,23 @@ impl From<StoreError> for Error {
             _ => return Self::with_hint(&error, None),
         };
         Self::with_hint(&error, Some(help))
+    }
+}
+
+impl From<DimensionError> for Error {
+    fn from(error: DimensionError) -> Self {
+        let help = match &error {
+            DimensionError::Shape { .. } => Some("give an array whose rows are points"),
+            DimensionError::TooFewPoints { .. } => {
+                Some("dimension shows in how neighbours thin out, for which some hundred points are wanted")
+            }
+            DimensionError::NoAnswer { .. } => Some("try --method combined"),
+            DimensionError::Losses(_) => Some(
+                "expected an npz with `widths` (W,) and `losses` (seeds, W, points), as `abduce compress` writes it; --loss nats needs no width 0",
+            ),
+            _ => None,
+        };
+        Self::with_hint(&error, help)
     }
 }
 

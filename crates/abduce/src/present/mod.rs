@@ -5,6 +5,7 @@
 //! | [`validation`] | every calibration plot of a [`Validation`](abduce_inference::diagnostics::Validation), as SVG and PNG |
 //! | [`posterior`] | corner plots and interval plots of posterior draws |
 //! | [`training`] | loss per epoch of each net |
+//! | [`dimension`] | intrinsic dimension against scale, and as a table |
 //! | [`comparison`] | our estimates against a reference catalogue's, observed against predicted counts |
 //! | [`report`] | `report.html` of a run directory |
 //!
@@ -12,6 +13,7 @@
 //! [`report`].
 
 pub mod comparison;
+pub mod dimension;
 mod error;
 mod labels;
 pub mod posterior;
@@ -44,6 +46,19 @@ fn write_figure(folder: &Path, stem: &str, figure: &Figure) -> Result<[PathBuf; 
     write_bytes(&svg, figure.svg().map_err(drawn)?.as_bytes())?;
     write_bytes(&png, &figure.png(PNG_SCALE).map_err(drawn)?)?;
     Ok([svg, png])
+}
+
+/// Writes one file, SVG or PNG as its name ends.
+pub fn write_picture(path: &Path, figure: &Figure) -> Result<(), Error> {
+    let drawn = |source| PresentError::Figure { figure: path.display().to_string(), source };
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("svg") => write_bytes(path, figure.svg().map_err(drawn)?.as_bytes()),
+        Some("png") => write_bytes(path, &figure.png(PNG_SCALE).map_err(drawn)?),
+        _ => Err(Error::Usage {
+            message: format!("{} ends in neither .svg nor .png", path.display()),
+            help: "the ending chooses the format of the picture".into(),
+        }),
+    }
 }
 
 /// The file appears complete or not at all.
