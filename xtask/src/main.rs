@@ -6,8 +6,10 @@
 
 mod cells;
 mod cosmology;
+mod dimension;
 mod gflownet;
 mod layers;
+mod manifolds;
 mod memory;
 mod methods;
 mod peer;
@@ -45,6 +47,8 @@ enum Verify {
     Methods(methods::Options),
     /// Hypergrids by trajectory balance, against the exact distribution.
     Gflownet(gflownet::Options),
+    /// Intrinsic dimension of known manifolds, and its times.
+    Dimension(dimension::Options),
     /// Training on files larger than memory.
     Memory(memory::Options),
     /// Particle-mesh runs, haloes and estimators.
@@ -59,6 +63,7 @@ fn main() -> Outcome {
         Command::Verify(Verify::Run(options)) => runs::run(&options),
         Command::Verify(Verify::Methods(options)) => methods::run(&options),
         Command::Verify(Verify::Gflownet(options)) => gflownet::run(&options),
+        Command::Verify(Verify::Dimension(options)) => dimension::run(&options),
         Command::Verify(Verify::Memory(options)) => memory::run(&options),
         Command::Verify(Verify::Cosmology(options)) => cosmology::run(&options),
     }

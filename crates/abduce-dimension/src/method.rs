@@ -105,6 +105,10 @@ pub struct Finding {
     pub method: Method,
     /// Its answer, or why it has none here.
     pub estimate: Result<Estimate>,
+    /// The farthest neighbour of each point that it reads; `None` of the combined estimate and of global methods.
+    pub neighbours: Option<usize>,
+    /// Mean distance to that neighbour, in the units of the data.
+    pub radius: Option<f64>,
     /// Its interval of 95 %, where it has one: of the combined estimate all errors that it knows of, of the others sampling alone.
     pub interval: Option<[f64; 2]>,
 }
@@ -185,7 +189,10 @@ pub fn survey(cloud: &Cloud, methods: &[Method], settings: CombinedSettings, cre
             (Method::Combined, Some(found)) => Some(found.interval),
             _ => estimate.as_ref().ok().and_then(Estimate::interval),
         };
-        survey.findings.push(Finding { method, estimate, interval });
+        let farthest = at_most(if method == Method::Gride { 2 } else { method.neighbours() });
+        let neighbours = (farthest > 0).then_some(farthest);
+        let radius = neighbours.map(|k| near.rows().map(|r| r[k - 1]).sum::<f64>() / near.queries() as f64 * cloud.unit());
+        survey.findings.push(Finding { method, estimate, neighbours, radius, interval });
     }
     Ok(survey)
 }

@@ -67,6 +67,8 @@ fn odd_clouds_have_answers() {
         out.extend([far + rng.normal(), rng.normal(), rng.normal(), rng.normal()]);
     });
     assert!((two_far_clusters.dimension - 4.0).abs() < 1.0, "{two_far_clusters:?}");
+    // No reference is made of clusters so far apart, which is told.
+    assert!(two_far_clusters.novelty > 5.0 && !two_far_clusters.novel_statistic.is_empty(), "{two_far_clusters:?}");
 }
 
 #[test]

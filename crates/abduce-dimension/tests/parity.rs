@@ -1,5 +1,6 @@
 //! Parity with scikit-dimension 0.5.0 on twelve manifolds of 2 500 points, for every estimator, within the tolerances that torchid states for its own port.
 
+use abduce_data::npz::Npz;
 use abduce_data::{Array, Seed, npy};
 use abduce_dimension::estimators::distances::{Bias, correlation, mada, mind_ml, mind_ml_integer, mle, mom};
 use abduce_dimension::estimators::fisher_s::{FisherSettings, fisher_s};
@@ -10,16 +11,16 @@ use abduce_dimension::pca::Pca;
 use abduce_dimension::{Cloud, Crew, Neighbours};
 use std::path::{Path, PathBuf};
 
-fn shared() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/manifolds");
-    let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/data/manifolds");
-    [path, other].into_iter().find(|p| p.join("estimates.csv").exists())
+/// A folder of the project's reference data, which lies beside the checkout.
+fn shared(name: &str) -> Option<PathBuf> {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    ["../shared", "../../shared"].iter().map(|shared| checkout.join(shared).join(name)).find(|path| path.exists())
 }
 
 /// The largest manifold's neighbours once, then every row of the table: |ours - theirs| <= atol or <= rtol.
 #[test]
 fn every_estimator_reproduces_the_table() {
-    let Some(folder) = shared() else {
+    let Some(folder) = shared("data/manifolds") else {
         eprintln!("skipped: shared/data/manifolds is not there");
         return;
     };
@@ -106,4 +107,34 @@ fn few_points_in_one_column_are_enough() {
     let near = Neighbours::of_all(&cloud, 20, &Crew::with_threads(1)).unwrap();
     let found = mle(&near, 20, Bias::Plain).unwrap().dimension;
     assert!((found - 1.0).abs() < 0.2, "{found}");
+}
+
+/// Principal components of the digits against scikit-learn: variances and reconstruction errors at every number of axes, in f64. To 1e-10 of the first, the rounding of
+/// sums over 1 797 rows.
+#[test]
+fn principal_components_equal_scikit_learns() {
+    let Some(folder) = shared("golden/bottleneck") else {
+        eprintln!("skipped: shared/golden/bottleneck is not there");
+        return;
+    };
+    let x = Npz::open(&folder.join("digits.npz")).unwrap().read::<f64>("X").unwrap();
+    let mut golden = Npz::open(&folder.join("pca_digits.npz")).unwrap();
+    let (variances, errors) = (golden.read::<f64>("explained_variance").unwrap(), golden.read::<f64>("mse_all").unwrap());
+    let crew = Crew::with_threads(2);
+    let pca = Pca::fit(64, x.data(), &crew.threads);
+    let close = |ours: &[f64], theirs: &[f64]| {
+        assert_eq!(ours.len(), theirs.len());
+        ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-10 * theirs[0])
+    };
+    assert!(close(pca.variances(), variances.data()));
+    assert!(close(&pca.reconstruction_errors(x.data()), errors.data()));
+    // Axes up to their sign, where the variances are distinct.
+    let components = golden.read::<f64>("components").unwrap();
+    for i in 0..30 {
+        let along: f64 = pca.axis(i).iter().zip(components.row(i)).map(|(a, b)| a * b).sum();
+        assert!((along.abs() - 1.0).abs() < 1e-9, "axis {i}: {along}");
+    }
+    // Fitted on 1 437 rows, scored on the rest.
+    let split = Pca::fit(64, &x.data()[..1437 * 64], &crew.threads);
+    assert!(close(&split.reconstruction_errors(&x.data()[1437 * 64..]), golden.read::<f64>("mse_split_test").unwrap().data()));
 }

@@ -1,8 +1,8 @@
 //! The command line: what can be asked for, and how the answer becomes an exit status.
 
 use crate::commands::{
-    ComputeArgs, completions, cosmology, estimate, evidence, explain, gflownet, log_prob, merge, models, predict, prove, report, run,
-    sample, schema, search, simulate, status, submit, train, validate, worker,
+    ComputeArgs, completions, cosmology, dimension, estimate, evidence, explain, gflownet, log_prob, merge, models, predict, prove, report,
+    run, sample, schema, search, simulate, status, submit, train, validate, worker,
 };
 use crate::error::{Error, ReportStyle, render};
 use crate::exec::environment::Environment;
@@ -43,6 +43,7 @@ enum Command {
     Report(report::ReportArgs),
     Search(search::SearchArgs),
     Prove(prove::ProveArgs),
+    Dimension(dimension::DimensionArgs),
     Submit(submit::SubmitArgs),
     Worker(worker::WorkerArgs),
     Merge(merge::MergeArgs),
@@ -106,6 +107,7 @@ fn execute(command: &Command) -> Result<Ending, Error> {
         Command::Report(args) => report::run(&session(ComputeArgs::default())?, args),
         Command::Search(args) => search::run(&session(args.compute)?, args),
         Command::Prove(args) => prove::run(&session(args.compute)?, args),
+        Command::Dimension(args) => dimension::run(&session(args.compute)?, args),
         Command::Submit(args) => submit::run(&session(args.command.compute())?, args),
         Command::Worker(args) => work(args),
         Command::Merge(args) => merge::run(&session(args.compute)?, args),

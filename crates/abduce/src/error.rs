@@ -2,6 +2,7 @@
 
 use abduce_cosmology::CosmologyError;
 use abduce_data::{DataError, ModelProblem, NpyProblem};
+use abduce_dimension::DimensionError;
 use abduce_inference::abc::AbcError;
 use abduce_inference::diagnostics::DiagnosticsError;
 use abduce_inference::estimate::EstimateError;
@@ -360,6 +361,23 @@ impl From<StoreError> for Error {
             _ => return Self::with_hint(&error, None),
         };
         Self::with_hint(&error, Some(help))
+    }
+}
+
+impl From<DimensionError> for Error {
+    fn from(error: DimensionError) -> Self {
+        let help = match &error {
+            DimensionError::Shape { .. } => Some("give an array whose rows are points"),
+            DimensionError::TooFewPoints { .. } => {
+                Some("dimension shows in how neighbours thin out, for which some hundred points are wanted")
+            }
+            DimensionError::NoAnswer { .. } => Some("try --method combined"),
+            DimensionError::Losses(_) => Some(
+                "expected an npz with `widths` (W,) and `losses` (seeds, W, points), as `abduce compress` writes it; --loss nats needs no width 0",
+            ),
+            _ => None,
+        };
+        Self::with_hint(&error, help)
     }
 }
 

@@ -288,7 +288,7 @@ impl<'a> Pipeline<'a> {
                 )
             })?;
             let values = |path: &Path| -> Result<Vec<f64>, Error> {
-                Ok(inputs::read_array(path, "values")?.into_data().into_iter().map(f64::from).collect())
+                Ok(inputs::read_array::<f32>(path, "values")?.into_data().into_iter().map(f64::from).collect())
             };
             let reference = compare::Reference {
                 name: &config.name,

@@ -25,7 +25,7 @@ use abduce_data::Seed;
 use abduce_kernels::Threads;
 use posterior::Posterior;
 use regression::{References, regress};
-use statistics::{Statistics, measure};
+use statistics::{Statistics, measure, names, neighbourhood};
 
 /// Settings of [`combined`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,6 +69,8 @@ pub struct Combined {
     pub uncorrected: Vec<f64>,
     /// Largest distance of a statistic from the mean of the references, in their standard deviations: beyond 4 the cloud looks like none of them.
     pub novelty: f64,
+    /// Name of that statistic.
+    pub novel_statistic: String,
 }
 
 /// Rows that the global spectrum is taken from, and columns beyond which fewer serve.
@@ -125,7 +127,7 @@ pub fn combined(cloud: &Cloud, settings: CombinedSettings, crew: &Crew) -> Resul
             reason: "the statistics of the cloud are not finite".into(),
         });
     }
-    let novelty = novelty(&references, &features);
+    let (novelty, novel) = novelty(&references, &features);
     let log = regress(&References { features: references, log_dimensions }, &features);
     let posterior = Posterior::new(log, span);
     let whole = posterior.whole.iter().enumerate().take(span).fold(0, |best, (i, p)| if *p > posterior.whole[best] { i } else { best }) + 1;
@@ -141,6 +143,7 @@ pub fn combined(cloud: &Cloud, settings: CombinedSettings, crew: &Crew) -> Resul
         points: cloud.rows(),
         uncorrected: ratio_dimensions,
         novelty,
+        novel_statistic: names(neighbourhood(cloud.rows())).swap_remove(novel),
     })
 }
 
@@ -181,12 +184,12 @@ fn draw_dimension([low, high]: [usize; 2], span: usize, kind: f64, u: f64) -> us
     ((start * (end / start).powf(u)).round() as usize).clamp(low, high)
 }
 
-fn novelty(references: &[Vec<f64>], features: &[f64]) -> f64 {
-    (0..features.len())
-        .map(|c| {
-            let column: Vec<f64> = references.iter().map(|row| row[c]).collect();
-            let (mean, sd) = crate::special::mean_and_sd(&column);
-            (features[c] - mean).abs() / (sd + 1e-3)
-        })
-        .fold(0.0, f64::max)
+/// The largest distance of a feature from the mean of the references, in their standard deviations, and which feature it is.
+fn novelty(references: &[Vec<f64>], features: &[f64]) -> (f64, usize) {
+    let distance = |c: usize| {
+        let column: Vec<f64> = references.iter().map(|row| row[c]).collect();
+        let (mean, sd) = crate::special::mean_and_sd(&column);
+        (features[c] - mean).abs() / (sd + 1e-3)
+    };
+    (0..features.len()).map(|c| (distance(c), c)).fold((0.0, 0), |most, one| if one.0 > most.0 { one } else { most })
 }

@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod cosmology;
+pub mod dimension;
 pub mod estimate;
 pub mod evidence;
 pub mod explain;

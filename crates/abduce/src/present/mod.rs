@@ -6,6 +6,7 @@
 //! | [`posterior`] | corner plots and interval plots of posterior draws |
 //! | [`training`] | loss per epoch of each net |
 //! | [`predictive`] | the observed data among their replicates |
+//! | [`dimension`] | intrinsic dimension against scale, and as a table |
 //! | [`comparison`] | our estimates against a reference catalogue's, observed against predicted counts |
 //! | [`report`] | `report.html` of a run directory |
 //!
@@ -13,6 +14,7 @@
 //! [`report`].
 
 pub mod comparison;
+pub mod dimension;
 mod error;
 pub mod gflownet;
 mod labels;
@@ -49,15 +51,15 @@ fn write_figure(folder: &Path, stem: &str, figure: &Figure) -> Result<[PathBuf; 
     Ok([svg, png])
 }
 
-/// Writes a figure as SVG or PNG, as the file's name ends.
+/// Writes one file, SVG or PNG as its name ends.
 pub fn write_picture(path: &Path, figure: &Figure) -> Result<(), Error> {
     let drawn = |source| PresentError::Figure { figure: path.display().to_string(), source };
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("svg") => write_bytes(path, figure.svg().map_err(drawn)?.as_bytes()),
         Some("png") => write_bytes(path, &figure.png(PNG_SCALE).map_err(drawn)?),
         _ => Err(Error::Usage {
-            message: format!("{}: pictures are written as .png or .svg", path.display()),
-            help: "let the file's name end in .png or .svg".into(),
+            message: format!("{} ends in neither .svg nor .png", path.display()),
+            help: "the ending chooses the format of the picture".into(),
         }),
     }
 }

@@ -61,7 +61,7 @@ impl PairFiles {
         let source = if whole && is_npy(&self.theta) && is_npy(&self.x) {
             PairSource::open(&self.theta, &self.x, self.buffer_bytes)?
         } else {
-            let [theta, x] = [(&self.theta, "theta"), (&self.x, "x")].map(|(path, name)| read_array(path, name));
+            let [theta, x] = [(&self.theta, "theta"), (&self.x, "x")].map(|(path, name)| read_array::<f32>(path, name));
             let (theta, x) = (theta?, x?);
             if theta.rows() != x.rows() {
                 let name = |path: &Path| path.display().to_string();
@@ -107,7 +107,12 @@ pub fn dropped_rows(source: &PairSource) -> Option<Warning> {
 }
 
 /// A `.npy` file, the array `name` (or the only one) of a `.npz`, or all columns of a `.csv` with a header.
-pub fn read_array(path: &Path, name: &str) -> Result<Array, Error> {
+pub fn read_array<T: npy::Element>(path: &Path, name: &str) -> Result<Array<T>, Error> {
+    let table = |delimiter| -> Result<Array<T>, Error> {
+        let table = Table::read(path, delimiter)?;
+        let values = table.values();
+        Ok(Array::new(values.shape().to_vec(), values.data().iter().map(|value| T::from_f64(*value)).collect())?)
+    };
     match extension(path).as_str() {
         "npz" => {
             let mut archive = Npz::open(path)?;
@@ -115,9 +120,9 @@ pub fn read_array(path: &Path, name: &str) -> Result<Array, Error> {
             let only = names.first().filter(|_| names.len() == 1).cloned();
             Ok(archive.read(&only.unwrap_or_else(|| name.to_string()))?)
         }
-        "csv" => Ok(Table::read(path, Delimiter::Comma)?.values().to_f32()),
-        "tsv" => Ok(Table::read(path, Delimiter::Tab)?.values().to_f32()),
-        "txt" | "dat" => Ok(Table::read(path, Delimiter::Whitespace)?.values().to_f32()),
+        "csv" => table(Delimiter::Comma),
+        "tsv" => table(Delimiter::Tab),
+        "txt" | "dat" => table(Delimiter::Whitespace),
         _ => Ok(RowFile::open(path)?.read_all()?),
     }
 }

@@ -6,6 +6,7 @@ pub mod abc;
 pub mod calibrate;
 pub mod compare;
 pub mod cosmology;
+pub mod dimension;
 pub mod draw;
 pub mod estimate;
 pub mod export;
