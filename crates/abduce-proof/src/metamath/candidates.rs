@@ -46,13 +46,15 @@ impl ConclusionIndex {
         let child = terms.children(goal).first().map_or(ANY, |&child| head(child));
         let mut found = Vec::new();
         let mut work = Vec::new();
+        let mut substitution = Vec::new();
         for bucket in self.buckets(head(goal), child) {
             for &id in &bucket[..bucket.partition_point(|&id| id < problem.theorem)] {
                 let Some(pattern) = env.patterns.of(id).filter(|_| problem.allows(id)) else { continue };
                 let typecodes = env.patterns.typecodes(pattern);
-                let mut substitution = vec![OPEN; typecodes.len()];
+                substitution.clear();
+                substitution.resize(typecodes.len(), OPEN);
                 if env.patterns.matches(env.db(), terms, (&pattern.conclusion(), typecodes), goal, &mut substitution, &mut work) {
-                    found.push((id, substitution));
+                    found.push((id, substitution.clone()));
                 }
             }
         }
@@ -124,7 +126,9 @@ pub fn complete(
         for premise in premises.iter().filter(has_open) {
             for &tree in &known {
                 let mut next = partial.clone();
-                if env.patterns.matches(env.db(), prover.terms(), (premise, typecodes), tree, &mut next, &mut work) && !queue.contains(&next) {
+                if env.patterns.matches(env.db(), prover.terms(), (premise, typecodes), tree, &mut next, &mut work)
+                    && !queue.contains(&next)
+                {
                     if !next.contains(&OPEN) {
                         complete.push((next.clone(), Source::Known));
                     }
@@ -141,7 +145,9 @@ pub fn complete(
                 let code = env.patterns.code(premise);
                 let head = |code: Option<&u32>, prover: &Prover<'_, '_>| match code {
                     Some(&code) if code & VARIABLE == 0 => code,
-                    Some(&code) if partial[(code ^ VARIABLE) as usize] != OPEN => prover.terms().head(partial[(code ^ VARIABLE) as usize]).0,
+                    Some(&code) if partial[(code ^ VARIABLE) as usize] != OPEN => {
+                        prover.terms().head(partial[(code ^ VARIABLE) as usize]).0
+                    }
                     _ => ANY,
                 };
                 // A premise that is a bare open variable is matched by everything, which says nothing.
@@ -156,7 +162,8 @@ pub fn complete(
                         if !problem.allows(other) || env.patterns.of(other).is_none_or(|pattern| pattern.premises() > 1) {
                             continue;
                         }
-                        if let Some(next) = unify(prover, label, premise, partial, other)
+                        if may_unify(prover, premise, partial, other)
+                            && let Some(next) = unify(prover, label, premise, partial, other)
                             && !next.contains(&OPEN)
                         {
                             found.push((rank(other), other, next));
@@ -176,7 +183,10 @@ pub fn complete(
         }
     }
     complete.truncate(limits.per_assertion.max(limits.lookahead));
-    complete.into_iter().filter_map(|(substitution, source)| finish(prover, (problem, state), label, &premises, &substitution, source)).collect()
+    complete
+        .into_iter()
+        .filter_map(|(substitution, source)| finish(prover, (problem, state), label, &premises, &substitution, source))
+        .collect()
 }
 
 /// The candidate with this substitution, where its premises are no circle on the goal itself.
@@ -197,16 +207,50 @@ fn finish(
         if Some(tree) == state.goal() {
             return None;
         }
-        known_premises += usize::from(problem.hypotheses.iter().any(|&(_, hypothesis)| hypothesis == tree) || state.formulas().contains(&tree));
+        known_premises +=
+            usize::from(problem.hypotheses.iter().any(|&(_, hypothesis)| hypothesis == tree) || state.formulas().contains(&tree));
     }
     let floating = env.db().mandatory(label).filter(|&id| env.db().kind(id) == super::database::StatementKind::Floating);
     let given = floating.zip(substitution).filter(|(id, _)| free.contains(id)).map(|(id, &tree)| (id, tree));
     Some(Candidate { tactic: Tactic { label, given: given.collect() }, source, known_premises, premises: premises.len() })
 }
 
+/// Whether no two different heads stand at the same place of a premise, filled in part, and the conclusion of `other`: a quick test before [`unify`].
+fn may_unify(prover: &Prover<'_, '_>, premise: &Range<u32>, partial: &[TermId], other: StatementId) -> bool {
+    let patterns = &prover.environment().patterns;
+    let Some(pattern) = patterns.of(other) else { return false };
+    let (mut left, mut right) = (premise.clone(), pattern.conclusion());
+    while !left.is_empty() && !right.is_empty() {
+        let (l, r) = (patterns.code(&left)[0], patterns.code(&right)[0]);
+        if l & VARIABLE == 0 && r & VARIABLE == 0 {
+            if l != r {
+                return false;
+            }
+            left.start += 1;
+            right.start += 1;
+            continue;
+        }
+        if l & VARIABLE != 0 && r & VARIABLE == 0 {
+            let bound = partial[(l ^ VARIABLE) as usize];
+            if bound != OPEN && prover.terms().head(bound).0 != r {
+                return false;
+            }
+        }
+        left.start = patterns.end_of(left.start);
+        right.start = patterns.end_of(right.start);
+    }
+    true
+}
+
 /// Unifies a premise of `label`, filled in part, with the conclusion of `other`, as far as that goes without variables on both sides of an equation: the substitution
 /// of `label`, filled further.
-fn unify(prover: &mut Prover<'_, '_>, label: StatementId, premise: &Range<u32>, partial: &[TermId], other: StatementId) -> Option<Vec<TermId>> {
+fn unify(
+    prover: &mut Prover<'_, '_>,
+    label: StatementId,
+    premise: &Range<u32>,
+    partial: &[TermId],
+    other: StatementId,
+) -> Option<Vec<TermId>> {
     let env = prover.environment();
     let patterns = &env.patterns;
     let (left_pattern, right_pattern) = (patterns.of(label)?, patterns.of(other)?);
@@ -222,7 +266,8 @@ fn unify(prover: &mut Prover<'_, '_>, label: StatementId, premise: &Range<u32>, 
     loop {
         while let Some((left, right)) = stack.pop() {
             let (&l, &r) = (patterns.code(&left).first()?, patterns.code(&right).first()?);
-            let bound = |code: u32, substitution: &[TermId]| if code & VARIABLE == 0 { OPEN } else { substitution[(code ^ VARIABLE) as usize] };
+            let bound =
+                |code: u32, substitution: &[TermId]| if code & VARIABLE == 0 { OPEN } else { substitution[(code ^ VARIABLE) as usize] };
             let (bl, br) = (bound(l, &sigma), bound(r, &theta));
             if bl != OPEN {
                 if !patterns.matches(env.db(), prover.terms(), (&right, right_types), bl, &mut theta, &mut work) {

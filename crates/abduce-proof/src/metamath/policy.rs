@@ -55,8 +55,12 @@ impl<'p> RankingPolicy<'p> {
             return;
         }
         let similarities = self.corpus.similarities(&constants(env.db(), theorem), theorem);
-        let mut neighbours: Vec<(f64, StatementId)> =
-            similarities.iter().enumerate().filter(|&(_, &score)| score > 0.0).map(|(id, &score)| (score, StatementId(id as u32))).collect();
+        let mut neighbours: Vec<(f64, StatementId)> = similarities
+            .iter()
+            .enumerate()
+            .filter(|&(_, &score)| score > 0.0)
+            .map(|(id, &score)| (score, StatementId(id as u32)))
+            .collect();
         neighbours.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
         let mut weights: HashMap<StatementId, f64> = HashMap::new();
         let best = neighbours.first().map_or(1.0, |&(score, _)| score);
@@ -91,14 +95,21 @@ impl<'p> RankingPolicy<'p> {
 }
 
 impl Policy<MetamathMdp<'_, '_, '_>> for RankingPolicy<'_> {
-    fn propose(&mut self, mdp: &mut MetamathMdp<'_, '_, '_>, state: &ProofState, branch: usize, proposals: &mut Vec<Proposal<super::Tactic>>) {
+    fn propose(
+        &mut self,
+        mdp: &mut MetamathMdp<'_, '_, '_>,
+        state: &ProofState,
+        branch: usize,
+        proposals: &mut Vec<Proposal<super::Tactic>>,
+    ) {
         let Some(goal) = state.goal() else { return };
         let (prover, problem) = (&mut *mdp.prover, mdp.problem);
         let env = prover.environment();
         let theorem = problem.theorem;
         self.retrieve(env, theorem);
         let matching = self.index.matching(prover, problem, goal);
-        let mut scored: Vec<(f64, usize)> = matching.iter().enumerate().map(|(place, (label, _))| (self.score(*label, theorem, state), place)).collect();
+        let mut scored: Vec<(f64, usize)> =
+            matching.iter().enumerate().map(|(place, (label, _))| (self.score(*label, theorem, state), place)).collect();
         if self.ranking == Ranking::Uniform {
             // A random order, the same for the same state.
             let mut rng = self.seed.derive("uniform policy", u64::from(theorem.0)).stream("state", state_number(state));
@@ -118,7 +129,8 @@ impl Policy<MetamathMdp<'_, '_, '_>> for RankingPolicy<'_> {
             guessed += usize::from(is_open);
             let limits = CompletionLimits { per_assertion: branch, lookahead };
             let this = &*self;
-            let found = complete(prover, self.index, (problem, state), (*label, substitution), limits, |other| this.score(other, theorem, state));
+            let found =
+                complete(prover, self.index, (problem, state), (*label, substitution), limits, |other| this.score(other, theorem, state));
             for candidate in found {
                 let score = if self.ranking == Ranking::Uniform {
                     0.0
@@ -144,5 +156,7 @@ impl Policy<MetamathMdp<'_, '_, '_>> for RankingPolicy<'_> {
 
 /// A number that tells states apart: their formulas, in order.
 fn state_number(state: &ProofState) -> u64 {
-    state.formulas().iter().fold(state.goals().len() as u64, |number, formula| (number ^ u64::from(formula.0)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23))
+    state.formulas().iter().fold(state.goals().len() as u64, |number, formula| {
+        (number ^ u64::from(formula.0)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
+    })
 }

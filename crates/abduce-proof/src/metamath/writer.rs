@@ -278,7 +278,8 @@ mod tests {
         }
         // Read back by the rule of the book: n = 5 n + (c − 'T') for U…Y, then n = 20 n + (c − 'A').
         for number in (0..5000).chain([123_456_789, u32::MAX]) {
-            let read = text(number).bytes().fold(0u64, |n, c| if c >= b'U' { 5 * n + u64::from(c - b'T') } else { 20 * n + u64::from(c - b'A') });
+            let read =
+                text(number).bytes().fold(0u64, |n, c| if c >= b'U' { 5 * n + u64::from(c - b'T') } else { 20 * n + u64::from(c - b'A') });
             assert_eq!(read, u64::from(number));
         }
     }

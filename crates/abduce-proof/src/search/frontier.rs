@@ -115,7 +115,12 @@ pub fn depth_first<M: ProofMdp, P: Policy<M>>(mdp: &mut M, policy: &mut P, budge
     run(mdp, policy, budget, Last { settled: Vec::new(), fresh: Vec::new() })
 }
 
-fn run<M: ProofMdp, P: Policy<M>>(mdp: &mut M, policy: &mut P, budget: Budget, mut frontier: impl Frontier<M::State>) -> SearchResult<M::Action> {
+fn run<M: ProofMdp, P: Policy<M>>(
+    mdp: &mut M,
+    policy: &mut P,
+    budget: Budget,
+    mut frontier: impl Frontier<M::State>,
+) -> SearchResult<M::Action> {
     let mut meter = Meter::new(budget);
     let mut trail: Trail<M::Action> = vec![None];
     let initial = mdp.initial();
@@ -136,7 +141,12 @@ fn run<M: ProofMdp, P: Policy<M>>(mdp: &mut M, policy: &mut P, budget: Budget, m
                 Transition::Open(state) => {
                     if node.depth + 1 < budget.depth && seen.insert(mdp.key(&state)) {
                         trail.push(Some((node.number, proposal.action)));
-                        frontier.push(Node { state, score: node.score + proposal.log_prob, depth: node.depth + 1, number: trail.len() - 1 });
+                        frontier.push(Node {
+                            state,
+                            score: node.score + proposal.log_prob,
+                            depth: node.depth + 1,
+                            number: trail.len() - 1,
+                        });
                     }
                 }
             }

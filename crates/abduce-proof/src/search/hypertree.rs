@@ -49,7 +49,11 @@ pub fn hypertree<M: GoalMdp, P: Policy<M>>(mdp: &mut M, policy: &mut P, explorat
                     continue;
                 }
                 let Some(&next) = edge.goals.iter().find(|&&goal| goals[goal].proved.is_none()) else { continue };
-                let mean = if edge.visits == 0 { edge.goals.iter().map(|&goal| goals[goal].value).product() } else { edge.value / f64::from(edge.visits) };
+                let mean = if edge.visits == 0 {
+                    edge.goals.iter().map(|&goal| goals[goal].value).product()
+                } else {
+                    edge.value / f64::from(edge.visits)
+                };
                 let score = mean + exploration * edge.prior * total / f64::from(1 + edge.visits);
                 if best.is_none_or(|(_, _, known)| score > known) {
                     best = Some((place, next, score));
@@ -92,7 +96,13 @@ pub fn hypertree<M: GoalMdp, P: Policy<M>>(mdp: &mut M, policy: &mut P, explorat
                     })
                     .collect();
                 if !below.contains(&at) {
-                    goals[at].actions.push(Edge { action: proposal.action, prior: proposal.log_prob.exp(), goals: below, visits: 0, value: 0.0 });
+                    goals[at].actions.push(Edge {
+                        action: proposal.action,
+                        prior: proposal.log_prob.exp(),
+                        goals: below,
+                        visits: 0,
+                        value: 0.0,
+                    });
                 }
             }
             goals[at].dead = goals[at].actions.is_empty();
@@ -108,7 +118,8 @@ pub fn hypertree<M: GoalMdp, P: Policy<M>>(mdp: &mut M, policy: &mut P, explorat
             edge.visits += 1;
             edge.value += product;
             if goals[goal].proved.is_none() {
-                let (sum, visits) = goals[goal].actions.iter().fold((0.0, 0u32), |(sum, visits), edge| (sum + edge.value, visits + edge.visits));
+                let (sum, visits) =
+                    goals[goal].actions.iter().fold((0.0, 0u32), |(sum, visits), edge| (sum + edge.value, visits + edge.visits));
                 goals[goal].value = sum / f64::from(visits.max(1));
             }
         }
@@ -150,7 +161,13 @@ fn settle<A>(goals: &mut [Goal<A>]) {
 }
 
 /// Plays the proved goals' actions from the first state on.
-fn collect<M: GoalMdp>(mdp: &mut M, goals: &[Goal<M::Action>], numbers: &HashMap<M::Goal, usize>, initial: M::State, meter: &mut Meter<M::Action>) {
+fn collect<M: GoalMdp>(
+    mdp: &mut M,
+    goals: &[Goal<M::Action>],
+    numbers: &HashMap<M::Goal, usize>,
+    initial: M::State,
+    meter: &mut Meter<M::Action>,
+) {
     let mut state = initial;
     let mut actions = Vec::new();
     while let Some(name) = mdp.goals(&state).into_iter().next() {

@@ -69,7 +69,13 @@ pub fn mcts<M: ProofMdp, P: Policy<M>>(mdp: &mut M, policy: &mut P, exploration:
                     if way.len() + 1 < budget.depth && seen.insert(mdp.key(&next)) {
                         nodes.push(Node { state: next, children: Vec::new(), expanded: false, closed: false });
                         let node = nodes.len() - 1;
-                        nodes[at].children.push(Edge { action: proposal.action, prior: proposal.log_prob.exp(), node, visits: 0, value: 0.0 });
+                        nodes[at].children.push(Edge {
+                            action: proposal.action,
+                            prior: proposal.log_prob.exp(),
+                            node,
+                            visits: 0,
+                            value: 0.0,
+                        });
                     }
                 }
             }

@@ -96,8 +96,14 @@ struct Meter<A> {
 
 impl<A: Clone + PartialEq> Meter<A> {
     fn new(budget: Budget) -> Self {
-        let result =
-            SearchResult { proofs: Vec::new(), expansions: 0, expansions_to_first: None, tried: 0, failures: BTreeMap::new(), out_of_time: false };
+        let result = SearchResult {
+            proofs: Vec::new(),
+            expansions: 0,
+            expansions_to_first: None,
+            tried: 0,
+            failures: BTreeMap::new(),
+            out_of_time: false,
+        };
         Self { budget, end: budget.time.and_then(|time| Instant::now().checked_add(time)), result }
     }
 

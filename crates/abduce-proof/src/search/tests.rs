@@ -67,7 +67,13 @@ impl Policy<Sums> for Halves {
 }
 
 fn methods() -> [Method; 5] {
-    [Method::BestFirst, Method::Beam { width: 4 }, Method::DepthFirst, Method::Mcts { exploration: 1.0 }, Method::Hypertree { exploration: 1.0 }]
+    [
+        Method::BestFirst,
+        Method::Beam { width: 4 },
+        Method::DepthFirst,
+        Method::Mcts { exploration: 1.0 },
+        Method::Hypertree { exploration: 1.0 },
+    ]
 }
 
 #[test]
