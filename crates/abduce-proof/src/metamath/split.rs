@@ -68,37 +68,42 @@ pub fn near_duplicates(env: &Environment<'_>, heldout: &[StatementId]) -> BTreeM
     found
 }
 
-/// Symbols of trees in prefix order with variables numbered by their order of appearance, trees separated.
-fn key_of(env: &Environment<'_>, trees: &[TermId]) -> Vec<u32> {
+/// Appends the symbols of a tree in prefix order, variables numbered by their order of appearance.
+fn append_key(env: &Environment<'_>, tree: TermId, names: &mut HashMap<StatementId, u32>, key: &mut Vec<u32>) {
     const SEPARATOR: u32 = u32::MAX;
     const VARIABLE: u32 = 1 << 31;
     let terms = &env.parsed.terms;
-    let mut names: HashMap<StatementId, u32> = HashMap::new();
-    let mut key = Vec::new();
-    for &tree in trees {
-        let mut stack = vec![tree];
-        while let Some(term) = stack.pop() {
-            let head = terms.head(term);
-            if env.db().kind(head) == StatementKind::Floating {
-                let next = names.len() as u32;
-                // The type is a part of the name: a class is no wff.
-                key.push(VARIABLE | (*names.entry(head).or_insert(next) << 8) | (env.db().typecode(head).0 & 0xff));
-            } else {
-                key.push(head.0);
-            }
-            stack.extend(terms.children(term).iter().rev());
+    let mut stack = vec![tree];
+    while let Some(term) = stack.pop() {
+        let head = terms.head(term);
+        if env.db().kind(head) == StatementKind::Floating {
+            let next = names.len() as u32;
+            // The type is a part of the name: a class is no wff.
+            key.push(VARIABLE | (*names.entry(head).or_insert(next) << 8) | (env.db().typecode(head).0 & 0xff));
+        } else {
+            key.push(head.0);
         }
-        key.push(SEPARATOR);
+        stack.extend(terms.children(term).iter().rev());
     }
-    key
+    key.push(SEPARATOR);
 }
 
-/// The conclusion, then the hypotheses in an order that does not depend on names.
+/// The conclusion, then the hypotheses in an order that does not depend on names: always the one whose key is smallest, given the names so far.
 fn canonical(env: &Environment<'_>, conclusion: TermId, mut hypotheses: Vec<TermId>) -> Vec<u32> {
-    hypotheses.sort_by_cached_key(|&tree| key_of(env, &[tree]));
+    let (mut names, mut key) = (HashMap::new(), Vec::new());
+    append_key(env, conclusion, &mut names, &mut key);
+    hypotheses.sort_unstable();
     hypotheses.dedup();
-    hypotheses.insert(0, conclusion);
-    key_of(env, &hypotheses)
+    while !hypotheses.is_empty() {
+        let next = |&tree: &TermId| {
+            let mut own = Vec::new();
+            append_key(env, tree, &mut names.clone(), &mut own);
+            own
+        };
+        let Some((place, _)) = hypotheses.iter().map(next).enumerate().min_by(|a, b| a.1.cmp(&b.1)) else { break };
+        append_key(env, hypotheses.remove(place), &mut names, &mut key);
+    }
+    key
 }
 
 fn statement_key(env: &Environment<'_>, id: StatementId) -> Vec<u32> {

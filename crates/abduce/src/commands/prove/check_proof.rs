@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Check one proof of a theorem of a Metamath database: status 0 only when it is valid.
 #[derive(Clone, Debug, clap::Args)]
-#[group(id = "given", required = true, multiple = false, args = ["proof", "script"])]
+#[command(group(clap::ArgGroup::new("given").required(true).args(["proof", "script"])))]
 pub struct CheckProofArgs {
     /// The database.
     #[arg(value_name = "FILE.mm")]

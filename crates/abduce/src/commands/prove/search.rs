@@ -48,7 +48,7 @@ pub enum MethodName {
 
 /// Search for proofs of theorems of a Metamath database, each from what stands before it. Every proof found is written as Metamath text and checked.
 #[derive(Clone, Debug, clap::Args)]
-#[group(id = "theorems", required = true, multiple = false, args = ["labels", "theorem"])]
+#[command(group(clap::ArgGroup::new("theorems").required(true).args(["labels", "theorem"])))]
 pub struct SearchArgs {
     /// The database.
     #[arg(value_name = "FILE.mm")]
