@@ -157,7 +157,7 @@ fn each_rule_of_proofs_is_enforced() {
         assert!(found.contains(part), "{theorem} `{proof}`: `{found}` should say `{part}`");
     }
     // The same proof in other clothes: blanks, a comment, marks that nobody uses, a marked step used again.
-    for proof in ["( wi ax-1 mpd ) A A A\nBAA ACA $( why $) AABCD", "( wi ax-1 mpd ) AAABZAAACAFCDZ"] {
+    for proof in ["( wi ax-1 mpd ) A A A\nBAA ACA $( why $) AABCD", "( wi ax-1 mpd ) AAABZAAACAECDZ"] {
         assert_eq!(fault(&with_proof("id", proof)), None, "`{proof}`");
     }
 }

@@ -46,13 +46,15 @@ impl ConclusionIndex {
         let child = terms.children(goal).first().map_or(ANY, |&child| head(child));
         let mut found = Vec::new();
         let mut work = Vec::new();
+        let mut substitution = Vec::new();
         for bucket in self.buckets(head(goal), child) {
             for &id in &bucket[..bucket.partition_point(|&id| id < problem.theorem)] {
                 let Some(pattern) = env.patterns.of(id).filter(|_| problem.allows(id)) else { continue };
                 let typecodes = env.patterns.typecodes(pattern);
-                let mut substitution = vec![OPEN; typecodes.len()];
+                substitution.clear();
+                substitution.resize(typecodes.len(), OPEN);
                 if env.patterns.matches(env.db(), terms, (&pattern.conclusion(), typecodes), goal, &mut substitution, &mut work) {
-                    found.push((id, substitution));
+                    found.push((id, substitution.clone()));
                 }
             }
         }
@@ -160,7 +162,8 @@ pub fn complete(
                         if !problem.allows(other) || env.patterns.of(other).is_none_or(|pattern| pattern.premises() > 1) {
                             continue;
                         }
-                        if let Some(next) = unify(prover, label, premise, partial, other)
+                        if may_unify(prover, premise, partial, other)
+                            && let Some(next) = unify(prover, label, premise, partial, other)
                             && !next.contains(&OPEN)
                         {
                             found.push((rank(other), other, next));
@@ -210,6 +213,33 @@ fn finish(
     let floating = env.db().mandatory(label).filter(|&id| env.db().kind(id) == super::database::StatementKind::Floating);
     let given = floating.zip(substitution).filter(|(id, _)| free.contains(id)).map(|(id, &tree)| (id, tree));
     Some(Candidate { tactic: Tactic { label, given: given.collect() }, source, known_premises, premises: premises.len() })
+}
+
+/// Whether no two different heads stand at the same place of a premise, filled in part, and the conclusion of `other`: a quick test before [`unify`].
+fn may_unify(prover: &Prover<'_, '_>, premise: &Range<u32>, partial: &[TermId], other: StatementId) -> bool {
+    let patterns = &prover.environment().patterns;
+    let Some(pattern) = patterns.of(other) else { return false };
+    let (mut left, mut right) = (premise.clone(), pattern.conclusion());
+    while !left.is_empty() && !right.is_empty() {
+        let (l, r) = (patterns.code(&left)[0], patterns.code(&right)[0]);
+        if l & VARIABLE == 0 && r & VARIABLE == 0 {
+            if l != r {
+                return false;
+            }
+            left.start += 1;
+            right.start += 1;
+            continue;
+        }
+        if l & VARIABLE != 0 && r & VARIABLE == 0 {
+            let bound = partial[(l ^ VARIABLE) as usize];
+            if bound != OPEN && prover.terms().head(bound).0 != r {
+                return false;
+            }
+        }
+        left.start = patterns.end_of(left.start);
+        right.start = patterns.end_of(right.start);
+    }
+    true
 }
 
 /// Unifies a premise of `label`, filled in part, with the conclusion of `other`, as far as that goes without variables on both sides of an equation: the substitution

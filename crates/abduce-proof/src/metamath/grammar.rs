@@ -175,7 +175,7 @@ impl Grammar {
         Ok(grammar)
     }
 
-    /// The type as which statements of a typecode are parsed: the one that derives the first axioms that have it.
+    /// The type as which statements of a typecode are parsed: the only one that derives the axioms that have it.
     fn stands_for(&self, db: &Database, typecode: u32) -> Result<u32, GrammarError> {
         let mut types: Vec<u32> = self.parsed_as.values().copied().collect();
         types.sort_unstable();
@@ -183,10 +183,14 @@ impl Grammar {
         let axioms = db.statements().filter(|&id| db.kind(id) == StatementKind::Axiom && db.typecode(id).0 == typecode);
         let mut floating = vec![NONE; db.symbol_count()];
         let (mut chart, mut terms) = (Chart::default(), Terms::default());
-        for axiom in axioms.take(20) {
+        for axiom in axioms {
+            if types.len() < 2 {
+                break;
+            }
             frame_types(db, axiom, &mut floating);
             types.retain(|&kind| {
-                self.parse(db, &mut terms, &mut chart, kind, &db.expression(axiom)[1..], |symbol| floating[symbol as usize]).is_ok()
+                let tree = self.parse(db, &mut terms, &mut chart, kind, &db.expression(axiom)[1..], |symbol| floating[symbol as usize]);
+                matches!(tree, Ok(_) | Err(FormulaFault::Ambiguous { .. }))
             });
         }
         types.first().copied().ok_or_else(|| GrammarError::Provable { typecode: db.symbols.name(typecode).to_owned() })

@@ -100,7 +100,8 @@ impl<S> Frontier<S> for Layers<S> {
     }
 }
 
-/// Expands the state with the largest Σ log p first (paper mode of Proof Flow, arXiv 2410.13224). States with equal keys are expanded once.
+/// Expands the state with the largest Σ log p first (paper mode of Proof Flow, arXiv 2410.13224). States with equal keys are expanded once
+/// where one proof is wanted; where several are, each way to a state is a proof of its own.
 pub fn best_first<M: ProofMdp, P: Policy<M>>(mdp: &mut M, policy: &mut P, budget: Budget) -> SearchResult<M::Action> {
     run(mdp, policy, budget, Best(BinaryHeap::new()))
 }
@@ -139,7 +140,7 @@ fn run<M: ProofMdp, P: Policy<M>>(
                 Transition::Failed(class) => meter.failed(class),
                 Transition::Done(_) => meter.proved(path(&trail, node.number, proposal.action)),
                 Transition::Open(state) => {
-                    if node.depth + 1 < budget.depth && seen.insert(mdp.key(&state)) {
+                    if node.depth + 1 < budget.depth && (budget.proofs > 1 || seen.insert(mdp.key(&state))) {
                         trail.push(Some((node.number, proposal.action)));
                         frontier.push(Node {
                             state,

@@ -66,7 +66,7 @@ pub fn mcts<M: ProofMdp, P: Policy<M>>(mdp: &mut M, policy: &mut P, exploration:
                     meter.proved(actions.chain([proposal.action]).collect());
                 }
                 Transition::Open(next) => {
-                    if way.len() + 1 < budget.depth && seen.insert(mdp.key(&next)) {
+                    if way.len() + 1 < budget.depth && (budget.proofs > 1 || seen.insert(mdp.key(&next))) {
                         nodes.push(Node { state: next, children: Vec::new(), expanded: false, closed: false });
                         let node = nodes.len() - 1;
                         nodes[at].children.push(Edge {

@@ -1,0 +1,123 @@
+//! A real Lean, where `ABDUCE_TEST_LEAN` names its executable (see `TESTING.md`); skipped otherwise.
+
+#![allow(clippy::unwrap_used)] // helpers of tests
+
+use abduce_proof::env::{ProofEnv as _, StepOutcome, Verdict};
+use abduce_proof::lean::{LeanBatch, LeanCandidate, LeanTheorem, ProverCommand};
+use std::path::Path;
+use std::process::Command;
+
+const CORE: &str = include_str!("lean/core.lean");
+const PROBLEMS: &str = include_str!("lean/problems.txt");
+
+fn problems() -> Vec<(LeanTheorem, Vec<String>)> {
+    let mut problems: Vec<(LeanTheorem, Vec<String>)> = Vec::new();
+    for line in PROBLEMS.lines().filter(|line| !line.starts_with('#')) {
+        match line.strip_prefix("  ") {
+            Some(tactic) => problems.last_mut().unwrap().1.push(tactic.to_owned()),
+            None => {
+                let [name, binders, statement] = line.split(" | ").collect::<Vec<_>>().try_into().unwrap();
+                problems.push((
+                    LeanTheorem { name: name.to_owned(), binders: binders.to_owned(), statement: statement.to_owned() },
+                    Vec::new(),
+                ));
+            }
+        }
+    }
+    problems
+}
+
+/// A driver with the test's core compiled into `folder`.
+fn driver(folder: &Path) -> Option<LeanBatch> {
+    let Some(lean) = std::env::var_os("ABDUCE_TEST_LEAN") else {
+        println!("skipped: ABDUCE_TEST_LEAN does not name a Lean 4 executable");
+        return None;
+    };
+    std::fs::write(folder.join("Core.lean"), CORE).unwrap();
+    let compiled = Command::new(&lean).args(["-DElab.async=false", "-o", "Core.olean", "Core.lean"]).current_dir(folder).output().unwrap();
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stdout));
+    let command = ProverCommand {
+        argv: vec![lean.into_string().unwrap()],
+        folder: Some(folder.to_path_buf()),
+        environment: vec![("LEAN_PATH".to_owned(), folder.display().to_string())],
+    };
+    Some(LeanBatch::new(command, "prelude\nimport Core", folder.to_path_buf()))
+}
+
+fn class(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Proved { .. } => "proved",
+        Verdict::Rejected { class, .. } => class,
+    }
+}
+
+#[test]
+fn the_problem_set_is_proved_and_each_proof_stands_in_a_fresh_process() {
+    let problems = problems();
+    assert!(problems.len() >= 40);
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut lean) = driver(folder.path()) else { return };
+    let candidates: Vec<LeanCandidate<'_>> = problems.iter().map(|(theorem, tactics)| LeanCandidate { theorem, tactics }).collect();
+    for (verdict, (theorem, tactics)) in lean.check(&candidates).iter().zip(&problems) {
+        assert!(verdict.is_proved(), "{}: {verdict:?}", theorem.name);
+        assert_eq!(lean.verify(theorem, tactics), Verdict::Proved { axioms: Vec::new() }, "{}", theorem.name);
+    }
+    // No proof proves another statement, and none is a proof without its last line, but for problems that say the same.
+    let shifted: Vec<LeanCandidate<'_>> =
+        problems.iter().zip(problems.iter().skip(7)).map(|((theorem, _), (_, tactics))| LeanCandidate { theorem, tactics }).collect();
+    let wrong = lean.check(&shifted).iter().filter(|verdict| verdict.is_proved()).count();
+    assert!(wrong <= 2, "{wrong} proofs prove the statement seven places before them");
+    let cut: Vec<Vec<String>> = problems.iter().map(|(_, tactics)| tactics[..tactics.len() - 1].to_vec()).collect();
+    let cut: Vec<LeanCandidate<'_>> = problems.iter().zip(&cut).map(|((theorem, _), tactics)| LeanCandidate { theorem, tactics }).collect();
+    assert!(lean.check(&cut).iter().all(|verdict| !verdict.is_proved()));
+}
+
+#[test]
+fn what_is_planted_is_rejected() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut lean) = driver(folder.path()) else { return };
+    let theorem =
+        |statement: &str| LeanTheorem { name: "planted".to_owned(), binders: "(p q : Prop)".to_owned(), statement: statement.to_owned() };
+    let swap = theorem("Or p q → p");
+    let verify =
+        |lean: &mut LeanBatch, tactics: &[&str]| lean.verify(&swap, &tactics.iter().map(|&tactic| tactic.to_owned()).collect::<Vec<_>>());
+    assert_eq!(class(&verify(&mut lean, &["intro h", "sorry"])), "text");
+    // An axiom of the header, and the term behind `sorry` by another name.
+    lean.header.push_str("\naxiom cheat : False\ndef hole (p : Prop) : p := sorryAx p Bool.true");
+    assert_eq!(class(&verify(&mut lean, &["cases cheat"])), "axiom");
+    assert!(!verify(&mut lean, &["intro h", "exact hole p"]).is_proved());
+    assert_eq!(class(&verify(&mut lean, &["intro h", "cases h", "assumption", "skip"])), "unsolved");
+    assert_eq!(class(&verify(&mut lean, &["intro h", "cases h with", "| inl a => exact a", "| inr a => skip"])), "tactic");
+    // An error that the cap on messages hides: with a cap of 3 the fourth failure is silent, and so are the good ones after it.
+    let good = theorem("p → p");
+    let (bad, fine) = (["exact nothing".to_owned()], ["intro h".to_owned(), "exact h".to_owned()]);
+    let candidates: Vec<LeanCandidate<'_>> = (0..12)
+        .map(
+            |k| if k % 4 == 3 { LeanCandidate { theorem: &good, tactics: &fine } } else { LeanCandidate { theorem: &swap, tactics: &bad } },
+        )
+        .collect();
+    lean.options = vec!["-DmaxErrors=3".to_owned()];
+    let capped: Vec<&str> = lean.check(&candidates).iter().map(class).collect();
+    assert!(capped.iter().enumerate().all(|(k, &class)| class != "proved" || k % 4 == 3), "{capped:?}");
+    assert!(capped[4..].iter().all(|&class| class == "undecided"), "{capped:?}");
+    lean.options.clear();
+    let free: Vec<&str> = lean.check(&candidates).iter().map(class).collect();
+    assert!(free.iter().enumerate().all(|(k, &class)| (class == "proved") == (k % 4 == 3)), "{free:?}");
+    // A statement that is none.
+    assert!(lean.init(&theorem("Or p")).is_err());
+}
+
+#[test]
+fn steps_show_goals() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut lean) = driver(folder.path()) else { return };
+    let theorem = LeanTheorem { name: "swap".to_owned(), binders: "(p q : Prop)".to_owned(), statement: "And p q → And q p".to_owned() };
+    let start = lean.init(&theorem).unwrap();
+    assert!(start.goals.contains("⊢ And p q → And q p"), "{}", start.goals);
+    let StepOutcome::Open(one) = lean.step(&theorem, &start, "intro h") else { panic!() };
+    assert!(one.goals.contains("h : And p q\n⊢ And q p"), "{}", one.goals);
+    assert!(matches!(lean.step(&theorem, &one, "exact h"), StepOutcome::Error(error) if error.class == "tactic"));
+    let StepOutcome::Open(two) = lean.step(&theorem, &one, "refine And.intro ?_ ?_") else { panic!() };
+    assert!(two.goals.contains("⊢ q") && two.goals.contains("⊢ p"), "{}", two.goals);
+    assert!(matches!(lean.step(&theorem, &one, "cases h with\n| intro a b => exact And.intro b a"), StepOutcome::Done(_)));
+}
