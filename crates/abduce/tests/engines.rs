@@ -122,7 +122,12 @@ fn images_and_sets_are_embedded() {
         ("image", "NRE", "mlp", "{res_net: {n_channels: [4], num_blocks: 1, n_output: 3}}"),
         ("set", "NPE", "nsf", "{set_transformer: {hidden_features: 8, num_heads: 2, num_layers: 1, n_hiddens: [4]}}"),
         ("set", "NPE", "mdn", "{transformer: {hidden_features: 8, num_heads: 2, num_layers: 1, dropout: 0.1, n_hiddens: [4]}}"),
-        ("set", "NPE", "maf", "{module: ili.embedding, class: GNN, args: {num_neighbours: 3, hidden_features: 8, num_rounds: 1, n_hiddens: [4]}}"),
+        (
+            "set",
+            "NPE",
+            "maf",
+            "{module: ili.embedding, class: GNN, args: {num_neighbours: 3, hidden_features: 8, num_rounds: 1, n_hiddens: [4]}}",
+        ),
     ];
     for (k, (file, engine, net, embedding)) in embeddings.into_iter().enumerate() {
         let infer = format!(
@@ -143,7 +148,13 @@ fn images_and_sets_are_embedded() {
         }
     }
     assert!(place.read("events/net-0/events.out.tfevents.abduce").windows(16).any(|w| w == b"score/validation"));
-    let wrong = format!("{PRIOR}model: {{nets: [{{model: maf}}]}}\nembedding_net: {{cnn: {{in_shape: [1, 9, 9], n_channels: [2], n_hiddens: [2]}}}}\n");
+    let wrong = format!(
+        "{PRIOR}model: {{nets: [{{model: maf}}]}}\nembedding_net: {{cnn: {{in_shape: [1, 9, 9], n_channels: [2], n_hiddens: [2]}}}}\n"
+    );
     place.write("wrong.yaml", &wrong);
-    place.fails(1, &["train", "wrong.yaml", "--data", "image.yaml", "-o", "w"], &["embedding_net: the network takes [1, 9, 9], which is 81 values"]);
+    place.fails(
+        1,
+        &["train", "wrong.yaml", "--data", "image.yaml", "-o", "w"],
+        &["embedding_net: the network takes [1, 9, 9], which is 81 values"],
+    );
 }
