@@ -69,6 +69,29 @@ fn ltu_ili_data_files_are_read_unchanged() {
 }
 
 #[test]
+fn embeddings_by_ltu_ilis_names_and_by_ours() {
+    let embedding = |text: &str| {
+        let prior = "prior: {module: sbi.utils, class: BoxUniform, args: {low: [-1], high: [1]}}\nmodel: {nets: [{model: maf}]}\n";
+        parse::<InferConfig>("infer.yaml", &format!("{prior}embedding_net: {text}\n"), &[]).unwrap().config.embedding_net
+    };
+    let args = "{in_shape: [1, 64, 64], n_channels: [8, 16], kernel_sizes: [5, 3], strides: [2, 1], pool_sizes: [1, 2], n_hiddens: [32, 4], act_fn: ReLU}";
+    let cnn = CnnConfig {
+        in_shape: Some(vec![1, 64, 64]),
+        n_channels: vec![8, 16],
+        kernel_sizes: vec![5, 3],
+        strides: vec![2, 1],
+        pool_sizes: vec![1, 2],
+        n_hiddens: vec![32, 4],
+        act_fn: Activation::ReLU,
+        padding: Padding::Valid,
+    };
+    assert_eq!(embedding(&format!("{{module: ili.embedding, class: CNN, args: {args}}}")), Some(EmbeddingConfig::Cnn(cnn.clone())));
+    assert_eq!(embedding(&format!("{{cnn: {args}}}")), Some(EmbeddingConfig::Cnn(cnn)));
+    let gnn = embedding("{module: ili.embedding, class: GNN, args: {hidden_features: 16, n_hiddens: [4]}}");
+    assert!(matches!(gnn, Some(EmbeddingConfig::Gnn(c)) if (c.num_axes, c.num_neighbours, c.num_rounds) == (3, 8, 2)));
+}
+
+#[test]
 fn infer_file_of_backend_sbi() {
     let Loaded { config, notices, .. } = read::<InferConfig>("infer_sbi.yaml");
     assert_eq!(config.prior, uniform([0.0, 0.0], [1.0, 2.0]));

@@ -215,3 +215,60 @@ fn vector_fields_are_posteriors() {
         place.ok(&["log-prob", engine, "--theta", "theta.npy", "--x", "one.npy", "-o", "lp.npy"]);
     }
 }
+
+/// Images and sets go through LtU-ILI's CNN and the networks on sets; the same bytes for any number of threads, and events for TensorBoard.
+#[test]
+fn images_and_sets_are_embedded() {
+    let place = Workplace::simulated();
+    let n = 120;
+    // A number that the datum repeats with a pattern: something is there to be learnt.
+    let theta = |row: usize, k: usize| ((row * 37 + k * 11) % 200) as f32 / 100.0 - 1.0;
+    place.save("theta.npy", &[n, 2], |i| theta(i / 2, i % 2));
+    place.save("image.npy", &[n, 8, 8], |i| theta(i / 64, usize::from(i % 8 > 3)) + ((i * 7) % 13) as f32 / 50.0);
+    place.save("set.npy", &[n, 6, 3], |i| theta(i / 18, i % 2) + ((i * 5) % 11) as f32 / 20.0);
+    for file in ["image", "set"] {
+        place.write(&format!("{file}.yaml"), format!("theta_file: theta.npy\nx_file: {file}.npy\n"));
+    }
+    let cnn = "{module: ili.embedding, class: CNN, args: {in_shape: [1, 8, 8], n_channels: [4, 4], kernel_sizes: [3, 3], strides: [1, 1], \
+               pool_sizes: [2, 1], n_hiddens: [8, 4]}}";
+    let embeddings = [
+        ("image", "NPE", "maf", cnn),
+        ("image", "NRE", "mlp", "{res_net: {n_channels: [4], num_blocks: 1, n_output: 3}}"),
+        ("set", "NPE", "nsf", "{set_transformer: {hidden_features: 8, num_heads: 2, num_layers: 1, n_hiddens: [4]}}"),
+        ("set", "NPE", "mdn", "{transformer: {hidden_features: 8, num_heads: 2, num_layers: 1, dropout: 0.1, n_hiddens: [4]}}"),
+        (
+            "set",
+            "NPE",
+            "maf",
+            "{module: ili.embedding, class: GNN, args: {num_neighbours: 3, hidden_features: 8, num_rounds: 1, n_hiddens: [4]}}",
+        ),
+    ];
+    for (k, (file, engine, net, embedding)) in embeddings.into_iter().enumerate() {
+        let infer = format!(
+            "{PRIOR}model: {{engine: {engine}, nets: [{{model: {net}, hidden_features: 8}}]}}\nembedding_net: {embedding}\n\
+             train_args: {{max_num_epochs: 2, ema_decay: 0.9}}\n"
+        );
+        place.write("embedding.yaml", &infer);
+        let data = format!("{file}.yaml");
+        for (run, threads) in [("a", "1"), ("b", "2")] {
+            let out = format!("{run}{k}");
+            place.ok(&["train", "embedding.yaml", "--data", &data, "-o", &out, "--threads", threads, "--tensorboard", "events"]);
+        }
+        let weights = |run: &str| place.read(&format!("{run}{k}/posterior.safetensors"));
+        assert!(weights("a") == weights("b"), "{embedding}: threads change the weights");
+        if engine == "NPE" {
+            place.ok(&["sample", &format!("a{k}"), "--x", &format!("{file}.npy"), "-n", "3", "-o", "s.npy"]);
+            assert_eq!(place.array("s.npy").shape(), [n, 3, 2]);
+        }
+    }
+    assert!(place.read("events/net-0/events.out.tfevents.abduce").windows(16).any(|w| w == b"score/validation"));
+    let wrong = format!(
+        "{PRIOR}model: {{nets: [{{model: maf}}]}}\nembedding_net: {{cnn: {{in_shape: [1, 9, 9], n_channels: [2], n_hiddens: [2]}}}}\n"
+    );
+    place.write("wrong.yaml", &wrong);
+    place.fails(
+        1,
+        &["train", "wrong.yaml", "--data", "image.yaml", "-o", "w"],
+        &["embedding_net: the network takes [1, 9, 9], which is 81 values"],
+    );
+}

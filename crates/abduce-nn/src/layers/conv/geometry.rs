@@ -74,6 +74,9 @@ pub(crate) struct Class {
     pub(crate) taps: Vec<usize>,
 }
 
+/// Something of each position of one axis, given the residue class and the border before the coarse grid.
+type OfAxis = dyn Fn(&Axis, usize, usize) -> Vec<usize>;
+
 /// Everything that depends on shapes.
 #[derive(Clone, Debug)]
 pub(crate) struct Geometry {
@@ -112,16 +115,14 @@ impl Geometry {
         let [c0, c1, c2] = axes.map(|x| x.stride);
         for class in 0..c0 * c1 * c2 {
             let r = [class / (c1 * c2), class / c2 % c1, class % c2];
-            let of_axes = |f: &dyn Fn(&Axis, usize, (usize, usize)) -> Vec<usize>| -> [Vec<usize>; AXES] {
-                std::array::from_fn(|d| f(&axes[d], r[d], coarse_border[d]))
-            };
+            let of_axes = |f: &OfAxis| -> [Vec<usize>; AXES] { std::array::from_fn(|d| f(&axes[d], r[d], coarse_border[d].0)) };
             let positions = of_axes(&|x, r, _| x.class(r).collect());
             let count: usize = positions.iter().map(Vec::len).product();
             if count == 0 {
                 continue;
             }
             let full = coarse_halo.full;
-            let bases = of_axes(&|x, r, (low, _)| {
+            let bases = of_axes(&|x, r, low| {
                 x.class(r).map(|q| if x.taps(r) == 0 { 0 } else { (x.lowest(q, r) + low as isize) as usize }).collect()
             });
             let steps = of_axes(&|x, r, _| (0..x.taps(r)).collect());

@@ -84,12 +84,12 @@ pub enum ShapeError {
         /// Its size.
         floats: usize,
     },
-    /// Groups of channels are of one size.
-    #[error("layer `{layer}`: {groups} groups don't divide {channels} channels")]
+    /// Groups of channels, or the channels of attention heads, are of one size.
+    #[error("layer `{layer}`: {channels} channels can't be cut into {groups} equal groups or heads")]
     Groups {
         /// The layer.
         layer: String,
-        /// Number of groups.
+        /// Number of groups or heads.
         groups: usize,
         /// Number of channels.
         channels: usize,
