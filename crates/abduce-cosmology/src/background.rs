@@ -94,8 +94,10 @@ impl Background {
 
     /// Comoving distance in Mpc/h to scale factor `a` in (0, 1]: (c/H0) ∫_a^1 da'/(a'² E).
     pub fn comoving_distance_mpc_h(&self, a: f64) -> f64 {
-        // s = √a' takes the a'^{-1/2} of matter domination out of the integrand.
-        HUBBLE_DISTANCE_MPC_H * integrate(a.sqrt(), 1.0, 4, |s| 2.0 * s / self.a_squared_e(s * s))
+        // s = √a' takes the a'^{-1/2} of matter domination out of the integrand; one more panel for each factor of two in s.
+        let first = a.sqrt();
+        let panels = 1 + libm::log2(1.0 / first).ceil().clamp(1.0, 60.0) as usize;
+        HUBBLE_DISTANCE_MPC_H * integrate(first, 1.0, panels, |s| 2.0 * s / self.a_squared_e(s * s))
     }
 
     /// Angular-diameter distance χ a in Mpc/h.

@@ -47,6 +47,8 @@ pub(super) struct Evolution<'a> {
     next: Vec<f64>,
     slopes: [Vec<f64>; STAGES],
     ratios: Vec<f64>,
+    /// 1/(2l + 1).
+    inverse_odds: Vec<f64>,
 }
 
 impl<'a> Evolution<'a> {
@@ -69,6 +71,7 @@ impl<'a> Evolution<'a> {
             next: vec![0.0; length],
             slopes: std::array::from_fn(|_| vec![0.0; length]),
             ratios: vec![0.0; length],
+            inverse_odds: (0..=last.into_iter().max().unwrap_or(0)).map(|l| 1.0 / (2 * l + 1) as f64).collect(),
         }
     }
 
@@ -165,7 +168,7 @@ impl<'a> Evolution<'a> {
             let (last, offset, second) = (self.last[chain], self.offset[chain], CHAINS[chain]);
             slope[second] += inverse * matrix.third_moment() * y[offset];
             for l in 3..=last {
-                let [below, own, above] = matrix.moment(chain, l, last);
+                let [below, own, above] = matrix.moment(chain, l, last, self.inverse_odds[l]);
                 let at = offset + l - 3;
                 let lower = if l == 3 { y[second] } else { y[at - 1] };
                 let upper = if l == last { 0.0 } else { y[at + 1] };
@@ -209,7 +212,7 @@ impl<'a> Evolution<'a> {
                 }
                 right.copy_from_slice(next);
             }
-            solve(&matrix, h * GAMMA / epoch.hubble, followed, last, self.offset, &mut self.next, &mut self.ratios);
+            solve(&matrix, h * GAMMA / epoch.hubble, followed, last, self.offset, &mut self.next, &mut self.ratios, &self.inverse_odds);
             let inverse = 1.0 / (h * GAMMA);
             for span in spans.clone() {
                 slope[span.clone()].iter_mut().zip(&self.next[span]).for_each(|(slope, next)| *slope = inverse * (next - *slope));
@@ -265,7 +268,16 @@ fn last_weight(j: usize) -> f64 {
 }
 
 /// Solves (1 − sA) u = y in place.
-fn solve(matrix: &Matrix, s: f64, followed: Followed, last: [usize; 3], offset: [usize; 3], y: &mut [f64], ratios: &mut [f64]) {
+fn solve(
+    matrix: &Matrix,
+    s: f64,
+    followed: Followed,
+    last: [usize; 3],
+    offset: [usize; 3],
+    y: &mut [f64],
+    ratios: &mut [f64],
+    inverse_odds: &[f64],
+) {
     let n = followed.core();
     let mut rows = [[0.0; CORE + 1]; CORE];
     for i in 0..n {
@@ -280,7 +292,7 @@ fn solve(matrix: &Matrix, s: f64, followed: Followed, last: [usize; 3], offset: 
         let (last, offset) = (last[chain], offset[chain]);
         let (mut p, mut q) = (0.0, 0.0);
         for l in (3..=last).rev() {
-            let [below, own, above] = matrix.moment(chain, l, last).map(|c| -s * c);
+            let [below, own, above] = matrix.moment(chain, l, last, inverse_odds[l]).map(|c| -s * c);
             let pivot = 1.0 / (1.0 + own + above * q);
             p = (y[offset + l - 3] - above * p) * pivot;
             q = -below * pivot;

@@ -138,7 +138,7 @@ mod tests {
     use crate::power::Oscillations;
 
     /// colossus with its Eisenstein-Hu spectrum. Given its σ(M), mass functions (as ratios, in which its differentiated slope cancels) and biases agree
-    /// to 1e-5; our own σ differs from its interpolated one by up to 2.5e-3, the slope by more, and concentrations by 2e-3.
+    /// to 1e-5; our own σ and concentrations differ by what its interpolation of σ is worth, 2e-3 below 2e14 Msun/h, the slope by more.
     #[test]
     fn haloes_are_the_golden_ones() {
         let Some(rows) = golden::rows("halo/halo_functions.csv") else { return };
@@ -166,10 +166,12 @@ mod tests {
                 ] {
                     assert!((found / expected - 1.0).abs() < 1e-5, "{name} z = {z}, M = {mass:e}, {what}: {found} against {expected}");
                 }
+                // The golden σ is interpolated: direct integration of its own spectrum differs by up to 2.6e-3 (c03, 1e15 Msun/h).
+                let tolerance = if mass < 2e14 { 2e-3 } else { 3e-3 };
                 let own = haloes.sigma_and_slope(mass, a).0;
-                assert!((own / sigma - 1.0).abs() < 2.5e-3, "{name} z = {z}, M = {mass:e}: sigma {own} against {sigma}");
+                assert!((own / sigma - 1.0).abs() < tolerance, "{name} z = {z}, M = {mass:e}: sigma {own} against {sigma}");
                 let c = haloes.concentration(Concentration::DiemerJoyce19, mass, a).unwrap();
-                assert!((c / c19 - 1.0).abs() < 4e-3, "{name} z = {z}, M = {mass:e}: c {c} against {c19}");
+                assert!((c / c19 - 1.0).abs() < tolerance, "{name} z = {z}, M = {mass:e}: c {c} against {c19}");
                 if mass < 2e15 {
                     // At the golden σ: what is compared is the slope, to the error of a differentiated interpolation.
                     let kind = MassFunction::Tinker08(MassDefinition::Mean(200.0));

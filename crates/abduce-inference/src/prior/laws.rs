@@ -156,7 +156,7 @@ fn two_parameter_densities_integrate_to_one_and_are_drawn_from() {
         let mut theta = [0.0; 2];
         // u = 2 sinh s, |s| ≤ 4.2: |u| ≤ 67.
         let panels = 24;
-        let rule = special::gauss_legendre();
+        let rule = abduce_cosmology::quadrature::gauss_legendre();
         let half = 4.2 / f64::from(panels);
         let nodes: Vec<(f64, f64)> = (0..panels)
             .flat_map(|panel| rule.map(|(x, w)| (-4.2 + half * (f64::from(2 * panel + 1) + x), half * w)))

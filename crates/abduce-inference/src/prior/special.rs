@@ -1,6 +1,6 @@
 //! Special functions that neither `libm` nor `statrs` offers in the form needed here.
 
-pub(crate) use abduce_cosmology::quadrature::{gauss_legendre, integrate};
+pub(crate) use abduce_cosmology::quadrature::integrate;
 use std::f64::consts::{SQRT_2, TAU};
 
 /// ½ ln 2π.

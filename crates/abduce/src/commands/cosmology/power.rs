@@ -86,7 +86,7 @@ pub fn run(session: &Session, args: &PowerArgs) -> Result<Ending, Error> {
     if let Some(path) = &args.plot {
         let path = session.path(path);
         make_parent(&path)?;
-        write_picture(&path, &figure(args, &cosmology, a, &power, k)?)?;
+        write_picture(&path, &figure(args, &cosmology, &power, k)?)?;
     }
     Ok(Ending::Done)
 }
@@ -127,7 +127,7 @@ fn table(session: &Session, args: &PowerArgs) -> Result<LinearPower, Error> {
 }
 
 /// The spectrum over the fits, and ratios to the one without oscillations; both fits have the spectrum's own σ8.
-fn figure(args: &PowerArgs, cosmology: &Cosmology, a: f64, power: &LinearPower, x: Vec<f64>) -> Result<abduce_report::Figure, Error> {
+fn figure(args: &PowerArgs, cosmology: &Cosmology, power: &LinearPower, x: Vec<f64>) -> Result<abduce_report::Figure, Error> {
     let matched = Cosmology { amplitude: Amplitude::Sigma8(power.sigma8()), ..*cosmology };
     let smooth = LinearPower::eisenstein_hu(&matched, Oscillations::Smooth)?;
     let wiggles = LinearPower::eisenstein_hu(&matched, Oscillations::Wiggles)?;
@@ -139,7 +139,7 @@ fn figure(args: &PowerArgs, cosmology: &Cosmology, a: f64, power: &LinearPower, 
     let spectra = [(name, power), ("Eisenstein & Hu 1998", &wiggles)];
     let values = |power: &LinearPower| x.iter().map(|&k| power.at(k)).collect::<Vec<f64>>();
     let figure = RatioCurves {
-        title: format!("Linear matter power at z = {}", (1.0 / a - 1.0 + 1e-12).abs() as f32),
+        title: format!("Linear matter power at z = {}", args.z),
         description: "Linear matter power spectrum, and its ratio to the fit of Eisenstein & Hu without acoustic oscillations".into(),
         x_axis: Axis::log10(r"k [h\,Mpc^{-1}]"),
         y_axis: Axis::log10(r"P [h^{-3}Mpc^3]"),
