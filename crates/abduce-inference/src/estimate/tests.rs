@@ -131,9 +131,11 @@ fn the_median_is_not_the_mean() {
     for x in [-1.0f32, 0.0, 1.0] {
         let [found, of_mean] = [&median, &mean].map(|estimator| estimator.estimate(&compute, &[x]).unwrap()[0]);
         let exact = libm::exp(0.5 * f64::from(x));
-        // e^{1/4} = 1.28 apart.
-        assert!((found / exact - 1.0).abs() < 0.1, "{found} instead of {exact}");
-        assert!((of_mean / (exact * libm::exp(0.25)) - 1.0).abs() < 0.12, "{of_mean} instead of {}", exact * libm::exp(0.25));
+        // They are e^{1/4} = 1.28 apart, 0.22 at the least. θ has the standard deviation 2.2, of which a median is known to 0.07; the mean lives on the
+        // tail, which 6 400 pairs know less of: a quarter of the posterior's own width, 1.7 at x = 1.
+        assert!((found - exact).abs() < 0.15, "{found} instead of {exact}");
+        assert!((of_mean - exact * libm::exp(0.25)).abs() < 0.42, "{of_mean} instead of {}", exact * libm::exp(0.25));
+        assert!(of_mean > found + 0.1, "{of_mean} and {found}");
     }
     let EstimateTest::Median { below, .. } = test else { panic!("{test:?}") };
     assert!((below[0] - 0.5).abs() < 0.05, "{below:?}");
