@@ -325,8 +325,9 @@ fn refused_by_c(path: &Path) -> BTreeSet<String> {
     let output = Command::new("metamath").args([read.as_str(), "verify proof *", "exit"]).output().unwrap();
     // Long lines are broken anywhere.
     let text = String::from_utf8_lossy(&output.stdout).split_ascii_whitespace().collect::<Vec<_>>().join(" ");
-    let mut labels: BTreeSet<String> =
-        text.split("label \"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect();
+    // `at statement 31, label "a1i", type "$p":`; other labels are only mentioned.
+    let accused = text.split("label \"").skip(1).filter_map(|rest| rest.split_once("\", type"));
+    let mut labels: BTreeSet<String> = accused.map(|(label, _)| label).filter(|label| !label.contains('"')).map(str::to_owned).collect();
     // Incomplete proofs are listed by themselves: `The following $p statement(s) were not proved: a,b,c`.
     if let Some(list) = text.split("not proved:").nth(1) {
         let list = list.split("MM>").next().unwrap_or_default();
