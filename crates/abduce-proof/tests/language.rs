@@ -183,7 +183,7 @@ fn variables_that_must_differ_do() {
 #[test]
 fn a_short_proof_of_a_huge_expression_is_stopped() {
     // Each marked step doubles the expression: forty of them ask for 2⁴⁰ symbols.
-    let mut text = "$c wff |- ( ) $. $v a b $. wa $f wff a $. wb $f wff b $. wab $a wff ( a b ) $. t $p wff a $= ( wab ) AZ".to_owned();
+    let mut text = "$c wff |- ( ) $. $v a b $. wa $f wff a $. wb $f wff b $. wab $a wff ( a b ) $. t $p wff a $= ( wab ) AABZ".to_owned();
     // The mandatory hypothesis is A, wab is B; the marked steps are C, D, …
     let letter = |number: u32| char::from_u32('A' as u32 + number).unwrap();
     for k in 0..18 {

@@ -1,6 +1,6 @@
 //! A real Lean, where `ABDUCE_TEST_LEAN` names its executable (see `TESTING.md`); skipped otherwise.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests
 
 use abduce_proof::env::{ProofEnv as _, StepOutcome, Verdict};
 use abduce_proof::lean::{LeanBatch, LeanCandidate, LeanTheorem, ProverCommand};

@@ -1,6 +1,6 @@
 //! The environment of tactics on the example database, and on whole libraries on request.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests
 
 use abduce_data::Seed;
 use abduce_proof::env::{ProofEnv as _, StepOutcome, Verdict};

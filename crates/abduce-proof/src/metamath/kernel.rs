@@ -69,6 +69,9 @@ pub enum ProofFault {
     Limit { what: &'static str, limit: usize },
 }
 
+/// What is wrong with a mark that other verifiers may pass over.
+const UNMARKABLE: &str = "a `Z` does not follow a step by an assertion";
+
 /// A range of the buffer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
@@ -409,7 +412,8 @@ fn compressed(
         labels.push(label);
     }
     let mut number = 0u64;
-    // Whether the letters read last began a number, and whether a step has just been made, which `Z` can mark.
+    // Whether the letters read last began a number, and whether a step has just been made that `Z` can mark: one by an assertion (the C program wants that, the book
+    // does not say; the stricter reading makes our proofs valid everywhere).
     let mut within = false;
     let mut markable = false;
     let mut empty = true;
@@ -421,13 +425,15 @@ fn compressed(
                     number = 20 * number + u64::from(letter - b'A');
                     // Numbers are below 2³⁷, see below.
                     match labels.get(number as usize) {
-                        Some(&label) => machine.cite(label)?,
-                        None if machine.recall(number as usize - labels.len())? => {}
+                        Some(&label) => {
+                            machine.cite(label)?;
+                            markable = db.is_assertion(StatementId(label));
+                        }
+                        None if machine.recall(number as usize - labels.len())? => markable = false,
                         None => return Err(ProofFault::NoSuchStep { number }),
                     }
                     number = 0;
                     within = false;
-                    markable = true;
                 }
                 b'U'..=b'Y' => {
                     number = 5 * number + u64::from(letter - b'T');
@@ -439,7 +445,7 @@ fn compressed(
                 }
                 b'Z' => {
                     if !markable {
-                        return Err(fault("a `Z` does not follow a step"));
+                        return Err(fault(UNMARKABLE));
                     }
                     machine.mark();
                     markable = false;
