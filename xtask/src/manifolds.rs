@@ -4,11 +4,14 @@
 use abduce_data::Rng;
 use std::f64::consts::{PI, TAU};
 
-/// Name, dimension, columns and the rule that appends one point.
+/// Appends one point.
+type Point = Box<dyn Fn(&mut Rng, &mut Vec<f64>)>;
+
+/// A cloud's name, its dimension and its rule.
 pub(crate) struct Manifold {
     pub(crate) name: &'static str,
     pub(crate) dimension: usize,
-    point: Box<dyn Fn(&mut Rng, &mut Vec<f64>)>,
+    point: Point,
 }
 
 impl Manifold {
