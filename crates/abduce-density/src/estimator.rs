@@ -216,6 +216,15 @@ impl Estimator {
     }
 }
 
+/// Appends log q(θ | c) of a density to a graph that has its own ways of making θ and c, with the density's parameters in the builder's scope.
+///
+/// # Errors
+/// A size of the density that is out of range.
+pub fn append_log_prob(g: &mut GraphBuilder<'_>, density: &DensitySpec, theta: Value, c: Value) -> Result<Value, SpecError> {
+    density.check()?;
+    Ok(build::log_prob(g, density, theta, Some(c)))
+}
+
 /// Fills input `i` of a frame with the same row in every lane.
 fn broadcast(row: &[f32], frame: &mut Frame, i: usize) {
     if !row.is_empty() {

@@ -30,6 +30,6 @@ pub mod spec;
 pub mod transform;
 
 pub use classifier::{Classifier, ClassifierArchitecture, ClassifierSpec};
-pub use estimator::{Architecture, Estimator};
+pub use estimator::{Architecture, Estimator, append_log_prob};
 pub use scorer::{By, Indexed};
 pub use spec::{DensitySpec, Space, SpecError, SplineSpec};

@@ -16,6 +16,8 @@ pub enum Purpose {
     Train,
     /// As `Train`, and gradients of the graph's inputs are kept.
     InputGradients,
+    /// As `Train`, and the gradient of this one input is kept.
+    InputGradient(usize),
 }
 
 /// Places of values and gradients, and which layer writes a gradient first.
@@ -107,7 +109,10 @@ impl Plan {
         for &v in &graph.outputs {
             self.gradient_place[v] = Some(pool.take(graph.features[v]));
         }
-        let wanted = |v: usize| purpose == Purpose::InputGradients || !graph.inputs.contains(&v);
+        let wanted = |v: usize| match graph.inputs.iter().position(|&input| input == v) {
+            None => true,
+            Some(input) => purpose == Purpose::InputGradients || purpose == Purpose::InputGradient(input),
+        };
         for (n, node) in graph.nodes.iter().enumerate().rev() {
             for &v in &node.outputs {
                 if self.gradient_place[v].is_none() {

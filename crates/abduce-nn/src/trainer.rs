@@ -194,6 +194,21 @@ pub enum Ending {
     Interrupted,
 }
 
+/// What turns a batch into a loss and its gradient: the part of training that knows the network.
+pub trait Learner {
+    /// The mean loss of the first `n` rows and the norm of its gradient, which [`Learner::gradient`] then holds.
+    fn step(&mut self, params: &[f32], rows: &Rows, n: usize) -> (f64, f64);
+
+    /// The gradient of the last step.
+    fn gradient(&self) -> &[f32];
+
+    /// Σ of the scores (minus the losses) of `n` held-out rows, times their weights, and Σ of the weights.
+    fn score(&mut self, params: &[f32], rows: &Rows, n: usize) -> (f64, f64);
+
+    /// Called when the held-out rows of an epoch have been scored.
+    fn end_epoch(&mut self) {}
+}
+
 /// Maximises the mean weighted output of `graph` (one feature: a log-density) over the training rows: [`train_on`] with
 /// [`Objective::MeanScore`].
 ///
@@ -211,10 +226,7 @@ pub fn train<S: RowSource>(
     train_on(Objective::MeanScore, graph, layout, compute, config, sources, state, observe)
 }
 
-/// Minimises `objective` over the training rows; `graph` has one output of one feature.
-///
-/// `observe` sees the state after each epoch: progress, checkpoints, and stopping early. On return `state.best` holds the weights of the
-/// epoch with the best validation score, which is minus the objective.
+/// Minimises `objective` over the training rows; `graph` has one output of one feature. See [`train_with`].
 ///
 /// # Errors
 /// Reading fails, a set is empty, or numbers stop being finite.
@@ -224,16 +236,38 @@ pub fn train_on<S: RowSource>(
     layout: &Layout,
     compute: &Compute,
     config: &TrainConfig,
+    sources: (&mut S, &mut S),
+    state: &mut TrainState,
+    observe: impl FnMut(&TrainState) -> ControlFlow<()>,
+) -> Result<Ending, TrainError<S::Error>> {
+    let mut learner = GraphLearner {
+        objective,
+        step: Step::new(graph, layout.len(), layout.gradient_mask(), compute.simd, &compute.threads),
+        scorer: Scorer::new(graph, compute, objective),
+        outputs: Vec::new(),
+        gradient: Vec::new(),
+    };
+    train_with(&mut learner, compute, config, sources, state, observe)
+}
+
+/// Epochs of steps of `learner` over the training rows.
+///
+/// `observe` sees the state after each epoch: progress, checkpoints, and stopping early. On return `state.best` holds the weights of the
+/// epoch with the best validation score.
+///
+/// # Errors
+/// Reading fails, a set is empty, or numbers stop being finite.
+pub fn train_with<S: RowSource>(
+    learner: &mut impl Learner,
+    compute: &Compute,
+    config: &TrainConfig,
     (training, validation): (&mut S, &mut S),
     state: &mut TrainState,
     mut observe: impl FnMut(&TrainState) -> ControlFlow<()>,
 ) -> Result<Ending, TrainError<S::Error>> {
-    let mut step = Step::new(graph, layout.len(), layout.gradient_mask(), compute.simd, &compute.threads);
     let (m, v) = std::mem::take(&mut state.moments);
     let mut adam = Adam::resume(config.adam, m, v, state.progress.steps);
-    let mut scorer = Scorer::new(graph, compute, objective);
     let mut rows = Rows::default();
-    let (mut outputs, mut gradient) = (Vec::new(), Vec::new());
     let ending = loop {
         let epoch = state.progress.history.len();
         let Some(rate) = learning_rate(config, &state.progress) else { break Ending::Finished };
@@ -244,27 +278,9 @@ pub fn train_on<S: RowSource>(
             if n == 0 {
                 break;
             }
-            let fill = |range: Range<usize>, frame: &mut Frame| fill(&rows, range, frame);
-            let (loss, norm) = match objective {
-                Objective::MeanScore => step.fused(&state.params, n, fill, |range, frame| seed_gradient(&rows, n, range, frame)),
-                Objective::Coupled(coupled) => step.split(&state.params, n, fill, |frames| {
-                    outputs.clear();
-                    frames.iter().for_each(|frame| outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));
-                    gradient.resize(n, 0.0);
-                    let loss = coupled.loss(&outputs, &rows, &mut gradient);
-                    let mut rest = &gradient[..];
-                    for frame in frames {
-                        let (own, tail) = rest.split_at(frame.rows());
-                        let to = frame.output_gradient_mut(0);
-                        to.fill(0.0);
-                        to[..own.len()].copy_from_slice(own);
-                        rest = tail;
-                    }
-                    loss
-                }),
-            };
+            let (loss, norm) = learner.step(&state.params, &rows, n);
             if norm.is_finite() && loss.is_finite() {
-                adam.step(compute.simd, &compute.threads, rate, &mut state.params, step.gradient(), norm);
+                adam.step(compute.simd, &compute.threads, rate, &mut state.params, learner.gradient(), norm);
                 total -= loss * n as f64;
                 weight += n as f64;
             } else {
@@ -279,7 +295,8 @@ pub fn train_on<S: RowSource>(
             return Err(TrainError::Diverged { epoch: epoch + 1, what: "no gradient was finite" });
         }
         validation.start(0);
-        let score = scorer.mean(&state.params, validation, &mut rows)?;
+        let score = mean_score(learner, &state.params, validation, &mut rows)?;
+        learner.end_epoch();
         if score.is_nan() {
             return Err(TrainError::Diverged { epoch: epoch + 1, what: "the validation score is not a number" });
         }
@@ -352,7 +369,7 @@ fn seed_gradient(rows: &Rows, n: usize, range: Range<usize>, frame: &mut Frame) 
     -score / n as f64
 }
 
-/// The mean score over a pass of a source, in chunks over threads.
+/// Scores of held-out rows, in chunks over threads.
 struct Scorer<'a> {
     compute: Compute,
     objective: Objective<'a>,
@@ -368,43 +385,98 @@ impl<'a> Scorer<'a> {
         Self { compute: compute.clone(), objective, frames: Vec::new(), outputs, gradient, graph: Arc::clone(graph) }
     }
 
-    fn mean<S: RowSource>(&mut self, params: &[f32], source: &mut S, rows: &mut Rows) -> Result<f64, TrainError<S::Error>> {
-        let (mut total, mut weight) = (0.0, 0.0);
-        loop {
-            let n = source.next(rows).map_err(TrainError::Source)?;
-            if n == 0 {
-                break;
-            }
-            let chunks = n.div_ceil(CHUNK_ROWS);
-            while self.frames.len() < chunks {
-                self.frames.push(Frame::new(&self.graph, crate::Purpose::Evaluate, CHUNK_ROWS));
-            }
-            let (rows, simd) = (&*rows, self.compute.simd);
-            self.compute.threads.for_each(&mut self.frames[..chunks], |c, frame| {
-                let range = c * CHUNK_ROWS..((c + 1) * CHUNK_ROWS).min(n);
-                frame.begin(range.len());
-                fill(rows, range, frame);
-                frame.forward(simd, params);
-            });
-            self.outputs.clear();
-            self.frames[..chunks].iter().for_each(|frame| self.outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));
-            match self.objective {
-                Objective::MeanScore => {
-                    for (r, &score) in self.outputs.iter().enumerate() {
-                        let w = f64::from(rows.weights.get(r).copied().unwrap_or(1.0));
-                        total += w * f64::from(score);
-                        weight += w;
-                    }
+    fn total(&mut self, params: &[f32], rows: &Rows, n: usize) -> (f64, f64) {
+        let chunks = n.div_ceil(CHUNK_ROWS);
+        while self.frames.len() < chunks {
+            self.frames.push(Frame::new(&self.graph, crate::Purpose::Evaluate, CHUNK_ROWS));
+        }
+        let simd = self.compute.simd;
+        self.compute.threads.for_each(&mut self.frames[..chunks], |c, frame| {
+            let range = c * CHUNK_ROWS..((c + 1) * CHUNK_ROWS).min(n);
+            frame.begin(range.len());
+            fill(rows, range, frame);
+            frame.forward(simd, params);
+        });
+        self.outputs.clear();
+        self.frames[..chunks].iter().for_each(|frame| self.outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));
+        match self.objective {
+            Objective::MeanScore => {
+                let (mut total, mut weight) = (0.0, 0.0);
+                for (r, &score) in self.outputs.iter().enumerate() {
+                    let w = f64::from(rows.weights.get(r).copied().unwrap_or(1.0));
+                    total += w * f64::from(score);
+                    weight += w;
                 }
-                Objective::Coupled(coupled) => {
-                    self.gradient.resize(n, 0.0);
-                    total -= coupled.loss(&self.outputs, rows, &mut self.gradient) * n as f64;
-                    weight += n as f64;
-                }
+                (total, weight)
+            }
+            Objective::Coupled(coupled) => {
+                self.gradient.resize(n, 0.0);
+                (-coupled.loss(&self.outputs, rows, &mut self.gradient) * n as f64, n as f64)
             }
         }
-        if weight == 0.0 { Err(TrainError::Empty("validation")) } else { Ok(total / weight) }
     }
+}
+
+/// One graph with one output, under an [`Objective`].
+struct GraphLearner<'a> {
+    objective: Objective<'a>,
+    step: Step,
+    scorer: Scorer<'a>,
+    outputs: Vec<f32>,
+    gradient: Vec<f32>,
+}
+
+impl Learner for GraphLearner<'_> {
+    fn step(&mut self, params: &[f32], rows: &Rows, n: usize) -> (f64, f64) {
+        let fill = |range: Range<usize>, frame: &mut Frame| fill(rows, range, frame);
+        let (outputs, gradient) = (&mut self.outputs, &mut self.gradient);
+        match self.objective {
+            Objective::MeanScore => self.step.fused(params, n, fill, |range, frame| seed_gradient(rows, n, range, frame)),
+            Objective::Coupled(coupled) => self.step.split(params, n, fill, |frames| {
+                outputs.clear();
+                frames.iter().for_each(|frame| outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));
+                gradient.resize(n, 0.0);
+                let loss = coupled.loss(outputs, rows, gradient);
+                let mut rest = &gradient[..];
+                for frame in frames {
+                    let (own, tail) = rest.split_at(frame.rows());
+                    let to = frame.output_gradient_mut(0);
+                    to.fill(0.0);
+                    to[..own.len()].copy_from_slice(own);
+                    rest = tail;
+                }
+                loss
+            }),
+        }
+    }
+
+    fn gradient(&self) -> &[f32] {
+        self.step.gradient()
+    }
+
+    fn score(&mut self, params: &[f32], rows: &Rows, n: usize) -> (f64, f64) {
+        self.scorer.total(params, rows, n)
+    }
+}
+
+/// The mean score over a pass of a source.
+fn mean_score<S: RowSource>(
+    learner: &mut impl Learner,
+    params: &[f32],
+    source: &mut S,
+    rows: &mut Rows,
+) -> Result<f64, TrainError<S::Error>> {
+    let (mut total, mut weight) = (0.0, 0.0);
+    loop {
+        let n = source.next(rows).map_err(TrainError::Source)?;
+        if n == 0 {
+            break;
+        }
+        let (t, w) = learner.score(params, rows, n);
+        total += t;
+        weight += w;
+    }
+    if weight == 0.0 { Err(TrainError::Empty("validation")) } else { Ok(total / weight) }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod film;
 mod gather;
 mod layer_norm;
 mod linear;
+mod open_widths;
 mod sinusoid;
 
 pub use activate::Activate;
@@ -15,4 +16,5 @@ pub use film::Film;
 pub use gather::Gather;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
+pub use open_widths::{OpenWidths, Told};
 pub use sinusoid::Sinusoid;

@@ -1,0 +1,200 @@
+//! The step against numbers computed by torch in f64, and the identities between schedules.
+
+use super::*;
+use crate::{Head, ModelSpec, Net, Weights};
+use abduce_data::npz::Npz;
+use abduce_nn::ActivationName;
+use abduce_nn::adam::{Adam, AdamConfig};
+use std::path::PathBuf;
+
+const ROWS: usize = 6;
+const FEATURES: usize = 5;
+const LATENTS: usize = 4;
+/// Ours against the names in the file.
+const NAMES: [(&str, &str); 4] = [("encoder.0", "enc0"), ("encoder.code", "enc2"), ("decoder.open", "dec0"), ("decoder.out", "dec2")];
+
+fn golden(name: &str) -> Option<Npz> {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden/bottleneck")).join(name);
+    if !path.exists() {
+        eprintln!("skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(Npz::open(&path).expect("a readable archive"))
+}
+
+fn read(file: &mut Npz, name: &str) -> Vec<f64> {
+    file.read::<f64>(name).expect("an array of the archive").into_data()
+}
+
+fn single(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
+}
+
+/// Differences below 1e-5 of the largest element: a few roundings of sums of tens of terms in f32.
+fn close(what: &str, got: &[f32], want: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let size = want.iter().fold(0.0f64, |a, w| a.max(w.abs())).max(1e-12);
+    for (i, (&g, w)) in got.iter().zip(want).enumerate() {
+        assert!((f64::from(g) - w).abs() <= tolerance * size, "{what}, element {i}: {g} instead of {w}");
+    }
+}
+
+fn model(activation: Option<ActivationName>) -> Bottleneck {
+    let net = || Net::Dense { hidden: vec![7], activation };
+    Bottleneck::new(ModelSpec::autoencoder(FEATURES, LATENTS, net(), net(), Head::Mse)).expect("a valid model")
+}
+
+/// The file's arrays with this prefix in the order of the model's flat vector.
+fn flat(model: &Bottleneck, file: &mut Npz, prefix: &str) -> Vec<f64> {
+    let mut out = vec![0.0; model.layout().len()];
+    for p in model.layout().parameters() {
+        let (layer, kind) = p.name.rsplit_once('.').expect("a dotted name");
+        let theirs = NAMES.iter().find(|(ours, _)| *ours == layer).expect("a layer of the file").1;
+        out[p.range.clone()].copy_from_slice(&read(file, &format!("{prefix}{theirs}.{kind}")));
+    }
+    out
+}
+
+fn learner<'a>(model: &'a Bottleneck, weights: &Weights, schedule: Schedule) -> WidthLearner<'a> {
+    let rho = weights.rho(LATENTS, 0).expect("valid weights");
+    WidthLearner::new(model, &Compute::with_threads(1), rho, schedule, Seed(1))
+}
+
+#[test]
+fn losses_and_gradients_are_those_of_torch() {
+    let cases = [("ae_relu.npz", Some(ActivationName::ReLU)), ("ae_silu.npz", Some(ActivationName::SiLU)), ("ae_linear.npz", None)];
+    for (name, activation) in cases {
+        let Some(mut file) = golden(name) else { return };
+        let model = model(activation);
+        let params = single(&flat(&model, &mut file, "param."));
+        let x = single(&read(&mut file, "x"));
+        let compute = Compute::with_threads(1);
+
+        let codes = model.encode(&compute, &params, &x);
+        close("code", &codes, &read(&mut file, "code"), 1e-5);
+        let widths = [0, 1, 2, 3, 4];
+        let losses = model.losses(&compute, &params, crate::Rows { x: &x, y: None }, &widths);
+        close("losses per row and width", &losses, &read(&mut file, "sample_mse"), 1e-5);
+        let outputs = read(&mut file, "outputs");
+        for k in widths {
+            let want: Vec<f64> = (0..ROWS).flat_map(|b| outputs[(b * 5 + k) * FEATURES..][..FEATURES].to_vec()).collect();
+            close("reconstruction", &model.decode(&compute, &params, &codes, k).expect("an output"), &want, 1e-5);
+        }
+
+        let rows = Rows { inputs: vec![x.clone()], ..Rows::default() };
+        for (prefix, weights) in [("uniform", Weights::Linear), ("geometric", Weights::Geometric { p: 0.5 })] {
+            let mut learner = learner(&model, &weights, Schedule::Sum);
+            let rho = read(&mut file, &format!("{prefix}.rho"));
+            assert!(learner.rho.iter().zip(&rho).all(|(a, b)| (a - b).abs() < 1e-14));
+            let (loss, _) = learner.step(&params, &rows, ROWS);
+            let want = read(&mut file, &format!("{prefix}.loss"))[0];
+            assert!((loss - want).abs() < 1e-5 * want, "{name} {prefix}: {loss} instead of {want}");
+            close("gradient", learner.gradient(), &flat(&model, &mut file, &format!("{prefix}.grad.")), 1e-5);
+        }
+
+        let mut learner = learner(&model, &Weights::Linear, Schedule::PerSample);
+        learner.widths = single(&read(&mut file, "per_sample.widths"));
+        let (loss, _) = learner.run(&params, &rows, ROWS);
+        let want = read(&mut file, "per_sample.loss")[0];
+        assert!((loss - want).abs() < 1e-5 * want, "{name} per sample: {loss} instead of {want}");
+        close("gradient per sample", learner.gradient(), &flat(&model, &mut file, "per_sample.grad."), 1e-5);
+    }
+}
+
+#[test]
+fn ten_adam_steps_end_where_torch_ends() {
+    let Some(mut file) = golden("ae_silu.npz") else { return };
+    let model = model(Some(ActivationName::SiLU));
+    let mut params = single(&flat(&model, &mut file, "param."));
+    let rows = Rows { inputs: vec![single(&read(&mut file, "x"))], ..Rows::default() };
+    let mut learner = learner(&model, &Weights::Linear, Schedule::Sum);
+    let mut adam = Adam::new(AdamConfig { clip_max_norm: f32::INFINITY, ..AdamConfig::default() }, params.len());
+    let want = read(&mut file, "adam.loss");
+    for (step, want) in want.iter().enumerate() {
+        let (loss, norm) = learner.step(&params, &rows, ROWS);
+        // Adam divides small gradients by their own size, which magnifies their rounding.
+        assert!((loss - want).abs() < 1e-4 * want, "step {step}: {loss} instead of {want}");
+        if step < 10 {
+            let compute = &learner.compute;
+            adam.step(compute.simd, &compute.threads.clone(), 1e-2, &mut params, learner.spread.gradient(), norm);
+        }
+    }
+    close("end weights", &params, &flat(&model, &mut file, "adam.final."), 1e-4);
+}
+
+#[test]
+fn the_mask_is_that_of_the_paper() {
+    use abduce_nn::layers::{OpenWidths, Told};
+    use abduce_nn::{GraphBuilder, Layout};
+    let Some(mut file) = golden("layer.npz") else { return };
+    let (z, all) = (single(&read(&mut file, "z")), read(&mut file, "forward_all"));
+    let (upstream, want) = (single(&read(&mut file, "upstream")), read(&mut file, "grad_z"));
+    let mut layout = Layout::new();
+    let mut g = GraphBuilder::new(&mut layout);
+    let (code, width) = (g.input(LATENTS), g.input(1));
+    let open = g.apply(OpenWidths { told: Told::Nothing }, &[code, width]);
+    let graph = std::sync::Arc::new(g.finish(&[open]));
+    let mut frame = Frame::new(&graph, Purpose::InputGradient(0), CHUNK_ROWS);
+    let mut total = vec![0.0f32; ROWS * LATENTS];
+    for k in 0..=LATENTS {
+        frame.begin(ROWS);
+        let lanes = frame.lanes();
+        fill(&z, LATENTS, 0..ROWS, &mut frame, 0);
+        frame.input_mut(1).fill(k as f32);
+        frame.forward(abduce_kernels::Simd::best(), &[]);
+        let slice: Vec<f32> = (0..ROWS).flat_map(|b| upstream[(b * 5 + k) * LATENTS..][..LATENTS].to_vec()).collect();
+        for b in 0..ROWS {
+            for j in 0..LATENTS {
+                assert_eq!(f64::from(frame.output(0)[j * lanes + b]), all[(b * 5 + k) * LATENTS + j]);
+            }
+        }
+        let gradient = frame.output_gradient_mut(0);
+        gradient.fill(0.0);
+        (0..ROWS * LATENTS).for_each(|at| gradient[at % LATENTS * lanes + at / LATENTS] = slice[at]);
+        frame.backward(abduce_kernels::Simd::best(), &[], None);
+        let by_z = frame.input_gradient(0).expect("asked for");
+        (0..ROWS * LATENTS).for_each(|at| total[at] += by_z[at % LATENTS * lanes + at / LATENTS]);
+    }
+    close("gradient of the code", &total, &want, 1e-6);
+}
+
+/// Rows repeated once per width, each at its own width, give the gradient of the sum: what makes nested and triangular dropout estimates of it.
+#[test]
+fn one_width_per_row_averages_to_the_sum() {
+    let model = model(Some(ActivationName::SiLU));
+    let params = model.layout().initialise(Seed(3));
+    let mut rng = Seed(4).stream("x", 0);
+    let x: Vec<f32> = (0..ROWS * FEATURES).map(|_| rng.normal() as f32).collect();
+    let mut sum = learner(&model, &Weights::Linear, Schedule::Sum);
+    let (loss, _) = sum.step(&params, &Rows { inputs: vec![x.clone()], ..Rows::default() }, ROWS);
+    let repeated: Vec<f32> = x.chunks_exact(FEATURES).flat_map(|row| row.repeat(LATENTS + 1)).collect();
+    let mut each = learner(&model, &Weights::Linear, Schedule::PerSample);
+    each.widths = (0..ROWS * (LATENTS + 1)).map(|r| (r % (LATENTS + 1)) as f32).collect();
+    let (other, _) = each.run(&params, &Rows { inputs: vec![repeated], ..Rows::default() }, ROWS * (LATENTS + 1));
+    assert!((loss - other).abs() < 1e-6 * loss, "{loss} against {other}");
+    let want: Vec<f64> = sum.gradient().iter().map(|&g| f64::from(g)).collect();
+    close("gradient", each.gradient(), &want, 1e-5);
+}
+
+/// With one latent's width alone the bottleneck is an ordinary autoencoder of that width: closed latents get no gradient at all.
+#[test]
+fn closed_latents_are_not_trained() {
+    let model = model(Some(ActivationName::SiLU));
+    let params = model.layout().initialise(Seed(3));
+    let x: Vec<f32> = (0..ROWS * FEATURES).map(|i| (i as f32).sin()).collect();
+    let weights = Weights::Custom { rho: vec![0.0, 0.0, 1.0, 0.0, 0.0] };
+    let mut learner = learner(&model, &weights, Schedule::Sum);
+    learner.step(&params, &Rows { inputs: vec![x], ..Rows::default() }, ROWS);
+    let gradient = |name: &str| {
+        let p = model.layout().parameters().iter().find(|p| p.name == name).expect("a parameter");
+        (learner.gradient()[p.range.clone()].to_vec(), p.shape.clone())
+    };
+    let (code, shape) = gradient("encoder.code.weight");
+    for (j, row) in code.chunks_exact(shape[1]).enumerate() {
+        assert_eq!(row.iter().all(|&g| g == 0.0), j >= 2, "latent {j}");
+    }
+    let (open, shape) = gradient("decoder.open.weight");
+    for row in open.chunks_exact(shape[1]) {
+        assert!(row[2..].iter().all(|&g| g == 0.0));
+    }
+}
