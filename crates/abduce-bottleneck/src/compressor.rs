@@ -4,9 +4,9 @@ use crate::error::BottleneckError;
 use crate::model::{Bottleneck, Rows};
 use crate::schedule::Schedule;
 use crate::spec::{Head, ModelSpec};
-use crate::weights::Weights;
 use abduce_data::{Array, DataError, ModelFile, Scaling, Standardiser};
 use abduce_nn::Compute;
+use abduce_nn::widths::Weights;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

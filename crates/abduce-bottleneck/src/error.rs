@@ -3,6 +3,7 @@
 use abduce_data::DataError;
 use abduce_density::SpecError;
 use abduce_nn::trainer::TrainError;
+use abduce_nn::widths::WeightsError;
 use std::convert::Infallible;
 
 /// Why a bottleneck can't be built, trained or used.
@@ -22,8 +23,8 @@ pub enum BottleneckError {
         high: usize,
     },
     /// Weights of widths that are no weights.
-    #[error("weights of the widths: {0}")]
-    Weights(String),
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     /// Numbers of a schedule out of range.
     #[error("{what} is {value}, it must be {must}")]
     Number {

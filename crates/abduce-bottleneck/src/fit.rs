@@ -5,10 +5,10 @@ use crate::learner::WidthLearner;
 use crate::model::{Bottleneck, Rows};
 use crate::schedule::Schedule;
 use crate::spec::Head;
-use crate::weights::Weights;
 use abduce_data::Seed;
 use abduce_nn::Compute;
 use abduce_nn::trainer::{self, Progress, RowSource, TrainConfig, TrainState, train_with};
+use abduce_nn::widths::Weights;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 
@@ -78,9 +78,9 @@ pub fn fit(
     }
     let mut learner = WidthLearner::new(model, compute, rho, plan.schedule, plan.seed.derive("widths", 0));
     let mut state = TrainState::new(model.layout(), plan.seed);
-    let table = |which, batch, seed| TableRows::new(rows, (spec.features, spec.targets), which, batch, seed);
-    let mut training = table(training, plan.train.batch_size, Some(plan.seed.derive("rows", 0)));
-    let mut validation = table(validation, 1024, None);
+    let tables = || std::iter::once((rows.x, spec.features)).chain(rows.y.map(|y| (y, spec.targets))).collect();
+    let mut training = TableRows::new(tables(), training, plan.train.batch_size, Some(plan.seed.derive("rows", 0)));
+    let mut validation = TableRows::new(tables(), validation, 1024, None);
     train_with(&mut learner, compute, &plan.train, (&mut training, &mut validation), &mut state, observe)?;
     Ok(Fit { params: state.best, progress: state.progress, held_out: learner.held_out })
 }
@@ -119,10 +119,9 @@ pub(crate) fn check(model: &Bottleneck, rows: Rows<'_>) -> Result<(), Bottleneck
     }
 }
 
-/// Mini-batches of rows in memory.
+/// Mini-batches of rows in memory: the same rows of several tables, each with its values per row.
 pub(crate) struct TableRows<'a> {
-    rows: Rows<'a>,
-    widths: (usize, usize),
+    tables: Vec<(&'a [f32], usize)>,
     order: Vec<usize>,
     which: &'a [usize],
     next: usize,
@@ -132,8 +131,8 @@ pub(crate) struct TableRows<'a> {
 
 impl<'a> TableRows<'a> {
     /// The rows `which`, in a new order every epoch where there is a seed.
-    pub(crate) fn new(rows: Rows<'a>, widths: (usize, usize), which: &'a [usize], batch: usize, seed: Option<Seed>) -> Self {
-        Self { rows, widths, order: which.to_vec(), which, next: 0, batch, seed }
+    pub(crate) fn new(tables: Vec<(&'a [f32], usize)>, which: &'a [usize], batch: usize, seed: Option<Seed>) -> Self {
+        Self { tables, order: which.to_vec(), which, next: 0, batch, seed }
     }
 }
 
@@ -153,9 +152,8 @@ impl RowSource for TableRows<'_> {
         let n = self.batch.min(self.order.len() - self.next);
         let chosen = &self.order[self.next..self.next + n];
         self.next += n;
-        rows.inputs.resize_with(1 + usize::from(self.rows.y.is_some()), Vec::new);
-        let tables = [(self.rows.x, self.widths.0), (self.rows.targets(), self.widths.1)];
-        for (to, (table, width)) in rows.inputs.iter_mut().zip(tables) {
+        rows.inputs.resize_with(self.tables.len(), Vec::new);
+        for (to, (table, width)) in rows.inputs.iter_mut().zip(&self.tables) {
             to.clear();
             chosen.iter().for_each(|&r| to.extend_from_slice(&table[r * width..(r + 1) * width]));
         }

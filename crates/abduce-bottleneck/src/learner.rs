@@ -1,11 +1,12 @@
 //! A training step: the encoder once, the decoder for one width per row or for all widths in turn.
 
 use crate::model::Bottleneck;
-use crate::schedule::{Schedule, WidthLaw};
+use crate::schedule::Schedule;
 use abduce_data::Seed;
 use abduce_kernels::transpose::features_from_rows;
 use abduce_nn::step::{CHUNK_ROWS, Spread};
 use abduce_nn::trainer::{Learner, Rows};
+use abduce_nn::widths::WidthLaw;
 use abduce_nn::{Compute, Frame, Purpose};
 use std::ops::Range;
 

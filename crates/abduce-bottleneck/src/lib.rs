@@ -44,12 +44,11 @@ mod learner;
 pub mod model;
 mod schedule;
 mod spec;
-mod weights;
 
+pub use abduce_nn::widths::Weights;
 pub use compressor::{Compressor, Summary};
 pub use error::BottleneckError;
 pub use fit::{Fit, Plan, fit};
 pub use model::{Bottleneck, Rows};
 pub use schedule::Schedule;
 pub use spec::{Head, ModelSpec, Net};
-pub use weights::Weights;

@@ -55,11 +55,11 @@ impl Bottleneck {
         let outputs = spec.head.outputs(spec.targets);
         let mut g = GraphBuilder::new(&mut layout);
         let (y, code, width) = (g.input(spec.targets), g.input(spec.latents), g.input(1));
-        let open = g.apply(OpenWidths { told }, &[code, width]);
+        let open = g.apply(OpenWidths { fixed: 0, told }, &[code, width]);
         let score = match &spec.head {
             Head::Flow { density } => g.scoped("density", |g| append_log_prob(g, density, y, open))?,
             head => {
-                let f = spec.decoder.decoder(&mut g, open, outputs);
+                let f = spec.decoder.decoder(&mut g, &[open], outputs);
                 let features = spec.targets;
                 match head {
                     Head::Bce => g.apply(BinaryEntropy { features }, &[y, f]),
@@ -73,8 +73,8 @@ impl Bottleneck {
         let decode = (!matches!(spec.head, Head::Flow { .. })).then(|| {
             let mut g = GraphBuilder::new(&mut layout);
             let (code, width) = (g.input(spec.latents), g.input(1));
-            let open = g.apply(OpenWidths { told }, &[code, width]);
-            let f = spec.decoder.decoder(&mut g, open, outputs);
+            let open = g.apply(OpenWidths { fixed: 0, told }, &[code, width]);
+            let f = spec.decoder.decoder(&mut g, &[open], outputs);
             Arc::new(g.finish(&[f]))
         });
         Ok(Self { spec, layout, encode, score, decode })

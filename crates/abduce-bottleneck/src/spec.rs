@@ -54,12 +54,12 @@ impl Net {
         })
     }
 
-    /// Open code → output: `decoder.open` reads the code, `decoder.1`, …, `decoder.out` follow; without hidden layers `decoder.open` is all.
-    pub(crate) fn decoder(&self, g: &mut GraphBuilder<'_>, code: Value, out: usize) -> Value {
+    /// Open code, in one or more values → output: `decoder.open` reads the code, `decoder.1`, …, `decoder.out` follow; without hidden layers `decoder.open` is all.
+    pub(crate) fn decoder(&self, g: &mut GraphBuilder<'_>, code: &[Value], out: usize) -> Value {
         let Self::Dense { hidden, activation } = self;
         g.scoped("decoder", |g| {
-            let Some((&first, rest)) = hidden.split_first() else { return Linear::apply(g, "open", &[code], out) };
-            let h = Linear::apply(g, "open", &[code], first);
+            let Some((&first, rest)) = hidden.split_first() else { return Linear::apply(g, "open", code, out) };
+            let h = Linear::apply(g, "open", code, first);
             let mut h = activated(g, *activation, h);
             for (k, &width) in rest.iter().enumerate() {
                 h = Linear::apply(g, &(k + 1).to_string(), &[h], width);

@@ -1,12 +1,13 @@
 //! Networks that compress the data before a density sees it, trained jointly with it.
 
 use crate::graph::{GraphBuilder, Value};
-use crate::layers::{Activate, Add, Linear};
+use crate::layers::{Activate, Add, Linear, OpenWidths, Told};
+use crate::widths::Weights;
 use abduce_kernels::elementwise::Activation;
 use serde::{Deserialize, Serialize};
 
 /// An embedding network. Its serialised form is part of the model file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "class", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum EmbeddingSpec {
@@ -30,6 +31,17 @@ pub enum EmbeddingSpec {
         out: usize,
         /// Activation inside the blocks.
         activation: ActivationName,
+    },
+    /// An information-ordered bottleneck (Ho, Zhao and Wandelt 2023, arXiv:2305.11213) behind another network: its summaries are trained at all widths at
+    /// once, so that the first tells most about what is inferred, the second most of what is left, and so on. The summaries of width k are
+    /// x₁..x_fixed, s₁..s_k, 0, …, 0 and k/K.
+    Iob {
+        /// x → s₁..s_K; an affine map where it is the identity.
+        network: Box<Self>,
+        /// The first so many features of x are summaries of their own, always open, before those that are ordered.
+        fixed: usize,
+        /// How much each width counts.
+        weights: Weights,
     },
 }
 
@@ -94,12 +106,36 @@ impl EmbeddingSpec {
             Self::Identity => features,
             Self::Fcn { hidden, .. } => hidden.last().copied().unwrap_or(features),
             Self::Residual { out, .. } => *out,
+            Self::Iob { network, fixed, .. } => fixed + network.out_features(features) + 1,
         }
     }
 
-    /// Adds the network in the scope `embedding`; gives the summaries.
+    /// K of an ordered embedding, whose widths are 0..K; `None` for all others.
+    pub fn ordered_latents(&self, features: usize) -> Option<usize> {
+        match self {
+            Self::Iob { network, .. } => Some(network.out_features(features)),
+            _ => None,
+        }
+    }
+
+    /// Adds the network in the scope `embedding`; gives the summaries, all of them open.
     pub fn apply(&self, g: &mut GraphBuilder<'_>, x: Value) -> Value {
+        self.apply_at(g, x, None)
+    }
+
+    /// As [`EmbeddingSpec::apply`], open to a width per row where the embedding is ordered.
+    pub fn apply_at(&self, g: &mut GraphBuilder<'_>, x: Value, width: Option<Value>) -> Value {
         g.scoped("embedding", |g| match self {
+            Self::Iob { network, fixed, .. } => {
+                let latents = network.out_features(g.features(x));
+                let s = match &**network {
+                    Self::Identity => Linear::apply(g, "code", &[x], latents),
+                    other => other.apply(g, x),
+                };
+                let x = (*fixed > 0).then_some(x);
+                let inputs: Vec<Value> = [Some(s), x, width].into_iter().flatten().collect();
+                g.apply(OpenWidths { fixed: *fixed, told: Told::WidthOver(latents as f32) }, &inputs)
+            }
             Self::Identity => x,
             Self::Fcn { hidden, activation } => {
                 let mut h = x;

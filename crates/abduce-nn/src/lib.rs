@@ -20,6 +20,8 @@ pub mod layers;
 pub mod params;
 pub mod step;
 pub mod trainer;
+pub mod width_rows;
+pub mod widths;
 
 pub use embedding::{ActivationName, EmbeddingSpec};
 pub use evaluate::{Compute, evaluate};

@@ -37,8 +37,8 @@ pub use error::FigureError;
 pub use figure::Figure;
 pub use figures::{
     Calibration, CalibrationBand, CalibrationCurve, CalibrationKind, Conformal, Corner, CornerPosterior, CornerView, EcdfDifference,
-    LogProbHistogram, NetHistory, Prediction, Predictions, RankHistogram, RankHistograms, RegionCalibration, RegionPanel, RegionSeries,
-    Remark, Shape, TrainingCurves, Xy,
+    LogProbHistogram, NetHistory, Pictures, Prediction, Predictions, RankHistogram, RankHistograms, RegionCalibration, RegionPanel,
+    RegionSeries, Remark, Shape, TrainingCurves, Xy,
 };
 pub use label::Label;
 pub use plot::{Axis, Errors, Layer, Tone};

@@ -1,8 +1,8 @@
 //! The command line: what can be asked for, and how the answer becomes an exit status.
 
 use crate::commands::{
-    ComputeArgs, completions, explain, log_prob, merge, report, run, sample, schema, search, simulate, status, submit, train, validate,
-    worker,
+    ComputeArgs, completions, compress, explain, log_prob, merge, report, run, sample, schema, search, simulate, status, submit, train,
+    validate, worker,
 };
 use crate::error::{Error, ReportStyle, render};
 use crate::exec::environment::Environment;
@@ -37,6 +37,7 @@ enum Command {
     LogProb(log_prob::LogProbArgs),
     Validate(validate::ValidateArgs),
     Report(report::ReportArgs),
+    Compress(compress::CompressArgs),
     Search(search::SearchArgs),
     Submit(submit::SubmitArgs),
     Worker(worker::WorkerArgs),
@@ -87,6 +88,7 @@ fn execute(command: &Command) -> Result<Ending, Error> {
         Command::LogProb(args) => log_prob::run(&session(args.compute)?, args),
         Command::Validate(args) => validate::run(&session(args.compute)?, args),
         Command::Report(args) => report::run(&session(ComputeArgs::default())?, args),
+        Command::Compress(args) => compress::run(&session(args.compute())?, args),
         Command::Search(args) => search::run(&session(args.compute)?, args),
         Command::Submit(args) => submit::run(&session(args.command.compute())?, args),
         Command::Worker(args) => work(args),

@@ -1,5 +1,6 @@
 //! Errors as the user sees them: what is wrong, where in which file, and what to write instead.
 
+use abduce_bottleneck::BottleneckError;
 use abduce_data::{DataError, ModelProblem, NpyProblem};
 use abduce_inference::diagnostics::DiagnosticsError;
 use abduce_inference::posterior::{ChainError, PosteriorError};
@@ -273,6 +274,20 @@ impl From<TrainingError> for Error {
             }
             TrainingError::Spec { .. } => "change this entry of `model.nets`",
             TrainingError::Train { .. } => "try a smaller `train_args.learning_rate`, and look for extreme values in x",
+            _ => return Self::with_hint(&error, None),
+        };
+        Self::with_hint(&error, Some(help))
+    }
+}
+
+impl From<BottleneckError> for Error {
+    fn from(error: BottleneckError) -> Self {
+        let help = match error {
+            BottleneckError::Data(error) => return error.into(),
+            BottleneckError::Width { .. } => "rows must have the shape of those that the model was trained on",
+            BottleneckError::Train(_) => "try a smaller --learning-rate, and look for extreme values",
+            BottleneckError::Target { .. } => "leave such rows out, or choose another --head",
+            BottleneckError::Unavailable { .. } => "squared errors, cross-entropies and Gaussians (--head) can do it",
             _ => return Self::with_hint(&error, None),
         };
         Self::with_hint(&error, Some(help))

@@ -1,10 +1,12 @@
 //! What an information-ordered bottleneck is to be compared with.
 //!
 //! [`PrincipalAxes`]: the best affine code of every width. [`separate`]: an autoencoder of the same networks trained for one width alone, which
-//! an ordered code of that width can hardly beat.
+//! an ordered code of that width can hardly beat. [`Grown`]: latents trained one after the other.
 
+mod grown;
 mod principal;
 
+pub use grown::Grown;
 pub use principal::PrincipalAxes;
 
 use crate::error::BottleneckError;
@@ -12,8 +14,8 @@ use crate::fit::{Fit, Plan, fit};
 use crate::model::{Bottleneck, Rows};
 use crate::schedule::Schedule;
 use crate::spec::ModelSpec;
-use crate::weights::Weights;
 use abduce_nn::Compute;
+use abduce_nn::widths::Weights;
 use std::ops::ControlFlow;
 
 /// The same networks and the same training with `width` latents that are open all the time.

@@ -4,6 +4,7 @@ mod calibration;
 mod conformal;
 mod corner;
 mod log_prob;
+mod pictures;
 mod predictions;
 mod ranks;
 mod regions;
@@ -14,6 +15,7 @@ pub use calibration::{Calibration, CalibrationBand, CalibrationCurve, Calibratio
 pub use conformal::Conformal;
 pub use corner::{Corner, CornerPosterior, CornerView};
 pub use log_prob::LogProbHistogram;
+pub use pictures::Pictures;
 pub use predictions::{Prediction, Predictions};
 pub use ranks::{EcdfDifference, RankHistogram, RankHistograms};
 pub use regions::{RegionCalibration, RegionPanel, RegionSeries};

@@ -1,6 +1,7 @@
 //! The commands of the program, one module each.
 
 pub mod completions;
+pub mod compress;
 pub mod explain;
 pub mod log_prob;
 pub mod merge;

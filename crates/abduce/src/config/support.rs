@@ -141,7 +141,7 @@ pub(crate) const OBJECTS: &[Classes] = &[
         type_name: "EmbeddingConfig",
         kind: "embedding",
         modules: &["ili.embedding", "ili.embedding.fcn"],
-        classes: &[class("FCN", "fcn")],
+        classes: &[class("FCN", "fcn"), class("IOB", "iob")],
         unavailable: EMBEDDINGS,
     },
     Classes {

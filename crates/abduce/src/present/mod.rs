@@ -12,6 +12,7 @@
 //! [`report`].
 
 pub mod comparison;
+pub mod compress;
 mod error;
 mod labels;
 pub mod posterior;

@@ -4,6 +4,7 @@
 
 pub mod calibrate;
 pub mod compare;
+pub mod compress;
 pub mod draw;
 pub mod export;
 pub mod inputs;
