@@ -2,6 +2,7 @@
 
 use abduce_data::DataError;
 use abduce_density::SpecError;
+use abduce_nn::layers::ShapeError;
 use abduce_nn::trainer::TrainError;
 use abduce_nn::widths::WeightsError;
 use std::convert::Infallible;
@@ -70,6 +71,17 @@ pub enum BottleneckError {
         head: &'static str,
         /// What was asked for.
         what: &'static str,
+    },
+    /// Convolutions that don't fit.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// Images that can't be halved so often.
+    #[error("a side of {side} can't be halved {times} times: pad the images or use fewer convolutions")]
+    Halves {
+        /// The side.
+        side: usize,
+        /// Convolutions of stride 2.
+        times: usize,
     },
     /// The density of a flow head.
     #[error(transparent)]

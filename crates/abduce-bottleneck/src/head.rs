@@ -43,6 +43,10 @@ impl Layer for SquaredError {
         vec![1]
     }
 
+    fn has_parameters(&self) -> bool {
+        false
+    }
+
     fn forward(&self, at: &mut Forward<'_>) {
         let (y, f, lanes) = (at.inputs.get(0), at.inputs.get(1), at.lanes);
         let scale = -1.0 / (y.len() / lanes) as f32;
@@ -86,6 +90,10 @@ impl Layer for BinaryEntropy {
 
     fn scratch_per_lane(&self) -> usize {
         self.features
+    }
+
+    fn has_parameters(&self) -> bool {
+        false
     }
 
     fn forward(&self, at: &mut Forward<'_>) {
@@ -166,6 +174,10 @@ impl Layer for ClassEntropy {
         self.classes + 2
     }
 
+    fn has_parameters(&self) -> bool {
+        false
+    }
+
     fn forward(&self, at: &mut Forward<'_>) {
         let (y, f, lanes) = (at.inputs.get(0), at.inputs.get(1), at.lanes);
         self.soften(at.simd, f, lanes, at.scratch);
@@ -201,6 +213,10 @@ impl Layer for GaussianScore {
 
     fn scratch_per_lane(&self) -> usize {
         2 * self.features
+    }
+
+    fn has_parameters(&self) -> bool {
+        false
     }
 
     fn forward(&self, at: &mut Forward<'_>) {

@@ -3,12 +3,10 @@
 use crate::model::Bottleneck;
 use crate::schedule::Schedule;
 use abduce_data::Seed;
-use abduce_kernels::transpose::features_from_rows;
-use abduce_nn::step::{CHUNK_ROWS, Spread};
+use abduce_nn::step::Spread;
 use abduce_nn::trainer::{Learner, Rows};
 use abduce_nn::widths::WidthLaw;
 use abduce_nn::{Compute, Frame, Purpose};
-use std::ops::Range;
 
 /// Epochs over which the convergence of a latent is judged.
 const WINDOW: usize = 5;
@@ -39,6 +37,9 @@ pub(crate) struct WidthLearner<'a> {
     frozen: usize,
     frozen_since: usize,
     spread: Spread<Workspace>,
+    chunk_rows: usize,
+    /// Parameters of encoder and decoder in the order that their layers wish.
+    prepared: (Vec<f32>, Vec<f32>),
     position: u64,
     /// Σ of the held-out losses and number of rows, per width, of the pass in progress.
     sums: Vec<(f64, f64)>,
@@ -49,11 +50,14 @@ pub(crate) struct WidthLearner<'a> {
 impl<'a> WidthLearner<'a> {
     pub(crate) fn new(model: &'a Bottleneck, compute: &Compute, rho: Vec<f64>, schedule: Schedule, seed: Seed) -> Self {
         let layout = model.layout();
+        let chunk_rows = model.encode.chunk_rows().min(model.score.chunk_rows());
         let passes = rho.iter().enumerate().filter(|&(_, &w)| w > 0.0).map(|(k, &w)| (k as f32, w as f32)).collect();
         Self {
             law: WidthLaw::above(&rho, 0),
             sums: vec![(0.0, 0.0); rho.len()],
-            spread: Spread::new(layout.len(), layout.gradient_mask(), compute.simd, &compute.threads),
+            spread: Spread::new(layout.len(), layout.gradient_mask(), chunk_rows, compute.simd, &compute.threads),
+            chunk_rows,
+            prepared: (Vec::new(), Vec::new()),
             compute: compute.clone(),
             widths: Vec::new(),
             frozen: 0,
@@ -83,35 +87,38 @@ impl<'a> WidthLearner<'a> {
 
     /// One step with widths given; for the tests against golden numbers too.
     fn run(&mut self, params: &[f32], rows: &Rows, n: usize) -> (f64, f64) {
-        let (simd, model) = (self.compute.simd, self.model);
+        let (simd, model, chunk_rows) = (self.compute.simd, self.model, self.chunk_rows);
+        model.encode.prepare(simd, &self.compute.threads, params, &mut self.prepared.0);
+        model.score.prepare(simd, &self.compute.threads, params, &mut self.prepared.1);
+        let (of_encoder, of_decoder) = (&self.prepared.0[..], &self.prepared.1[..]);
         let (passes, widths, frozen) = (&self.passes[..], &self.widths[..], self.frozen);
         let spec = model.spec();
         let x = &rows.inputs[0];
         let y = rows.inputs.get(1).unwrap_or(x);
         let make = || Workspace {
-            front: Frame::new(&model.encode, Purpose::Train, CHUNK_ROWS),
+            front: Frame::new(&model.encode, Purpose::Train, chunk_rows),
             // Of (y, code, width) only the code wants its gradient.
-            back: Frame::new(&model.score, Purpose::InputGradient(1), CHUNK_ROWS),
+            back: Frame::new(&model.score, Purpose::InputGradient(1), chunk_rows),
         };
         self.spread.run(n, make, |range, Workspace { front, back }, gradient| {
             front.begin(range.len());
             back.begin(range.len());
             let lanes = front.lanes();
-            fill(x, spec.features, range.clone(), front, 0);
-            front.forward(simd, params);
+            front.fill_input(0, &x[range.start * spec.features..]);
+            front.forward_prepared(simd, params, of_encoder);
             front.output_gradient_mut(0).fill(0.0);
-            fill(y, spec.targets, range.clone(), back, 0);
+            back.fill_input(0, &y[range.start * spec.targets..]);
             back.input_mut(1).copy_from_slice(front.output(0));
             let mut loss = 0.0;
             let mut pass = |set_width: &dyn Fn(&mut [f32]), weight: f32| {
                 set_width(back.input_mut(2));
-                back.forward(simd, params);
+                back.forward_prepared(simd, params, of_decoder);
                 let score: f64 = back.output(0)[..range.len()].iter().map(|&s| f64::from(s)).sum();
                 loss -= f64::from(weight) * score / n as f64;
                 let seed = back.output_gradient_mut(0);
                 seed.fill(0.0);
                 seed[..range.len()].fill(-weight / n as f32);
-                back.backward(simd, params, Some(gradient));
+                back.backward_prepared(simd, params, of_decoder, Some(gradient));
                 if let Some(by_code) = back.input_gradient(1) {
                     let total = front.output_gradient_mut(0);
                     simd.vectorise(
@@ -132,7 +139,7 @@ impl<'a> WidthLearner<'a> {
                 );
             }
             front.output_gradient_mut(0)[..frozen * lanes].fill(0.0);
-            front.backward(simd, params, Some(gradient));
+            front.backward_prepared(simd, params, of_encoder, Some(gradient));
             loss
         })
     }
@@ -203,11 +210,6 @@ impl Learner for WidthLearner<'_> {
             }
         }
     }
-}
-
-fn fill(table: &[f32], width: usize, range: Range<usize>, frame: &mut Frame, i: usize) {
-    let lanes = frame.lanes();
-    features_from_rows(&table[range.start * width..], range.len(), width, frame.input_mut(i), lanes);
 }
 
 #[cfg(test)]

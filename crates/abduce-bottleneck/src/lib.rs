@@ -36,7 +36,6 @@
 
 pub mod baseline;
 mod compressor;
-mod eigen;
 mod error;
 mod fit;
 mod head;

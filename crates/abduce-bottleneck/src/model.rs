@@ -48,7 +48,7 @@ impl Bottleneck {
         let mut layout = Layout::new();
         let mut g = GraphBuilder::new(&mut layout);
         let x = g.input(spec.features);
-        let code = spec.encoder.encoder(&mut g, x, spec.latents);
+        let code = spec.encoder.encoder(&mut g, x, spec.latents)?;
         let encode = Arc::new(g.finish(&[code]));
 
         let told = if spec.head.tells_width() { Told::WidthOver(spec.width_unit as f32) } else { Told::Nothing };
@@ -59,7 +59,7 @@ impl Bottleneck {
         let score = match &spec.head {
             Head::Flow { density } => g.scoped("density", |g| append_log_prob(g, density, y, open))?,
             head => {
-                let f = spec.decoder.decoder(&mut g, &[open], outputs);
+                let f = spec.decoder.decoder(&mut g, &[open], outputs)?;
                 let features = spec.targets;
                 match head {
                     Head::Bce => g.apply(BinaryEntropy { features }, &[y, f]),
@@ -70,13 +70,15 @@ impl Bottleneck {
             }
         };
         let score = Arc::new(g.finish(&[score]));
-        let decode = (!matches!(spec.head, Head::Flow { .. })).then(|| {
+        let decode = if matches!(spec.head, Head::Flow { .. }) {
+            None
+        } else {
             let mut g = GraphBuilder::new(&mut layout);
             let (code, width) = (g.input(spec.latents), g.input(1));
             let open = g.apply(OpenWidths { fixed: 0, told }, &[code, width]);
-            let f = spec.decoder.decoder(&mut g, &[open], outputs);
-            Arc::new(g.finish(&[f]))
-        });
+            let f = spec.decoder.decoder(&mut g, &[open], outputs)?;
+            Some(Arc::new(g.finish(&[f])))
+        };
         Ok(Self { spec, layout, encode, score, decode })
     }
 

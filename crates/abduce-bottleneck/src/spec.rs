@@ -2,9 +2,8 @@
 
 use crate::error::BottleneckError;
 use abduce_density::DensitySpec;
-use abduce_kernels::elementwise::Activation;
 use abduce_nn::ActivationName;
-use abduce_nn::layers::{Activate, Linear};
+use abduce_nn::layers::{Activate, Conv, Grid, Linear, Order, Pad, ShapeError};
 use abduce_nn::{GraphBuilder, Value};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +19,19 @@ pub enum Net {
         /// Activation behind each hidden layer.
         activation: Option<ActivationName>,
     },
+    /// Encoder: convolutions of kernel 4, stride 2 and border 1, each of which halves the extent, then fully connected layers. Decoder: fully connected
+    /// layers, then as many transposes. An activation stands behind every layer but the last.
+    Conv {
+        /// Channels and extent of the images, as their features stand: (channels, height, width). Each side is a multiple of 2 to the number of
+        /// convolutions.
+        shape: Vec<usize>,
+        /// Channels behind each convolution of an encoder, or before each transpose of a decoder.
+        channels: Vec<usize>,
+        /// Widths of the fully connected hidden layers, from input to output.
+        hidden: Vec<usize>,
+        /// The activation.
+        activation: ActivationName,
+    },
 }
 
 impl Net {
@@ -33,48 +45,90 @@ impl Net {
         Self::Dense { hidden, activation: Some(ActivationName::SiLU) }
     }
 
-    fn check(&self) -> Result<(), BottleneckError> {
-        let Self::Dense { hidden, .. } = self;
-        match hidden.iter().find(|&&width| !(1..=65_536).contains(&width)) {
-            Some(&value) => Err(BottleneckError::Size { what: "the width of a hidden layer", value, low: 1, high: 65_536 }),
+    fn check(&self, features: usize) -> Result<(), BottleneckError> {
+        let (Self::Dense { hidden, .. } | Self::Conv { hidden, .. }) = self;
+        if let Some(&value) = hidden.iter().find(|&&width| !(1..=65_536).contains(&width)) {
+            return Err(BottleneckError::Size { what: "the width of a hidden layer", value, low: 1, high: 65_536 });
+        }
+        let Self::Conv { shape, channels, .. } = self else { return Ok(()) };
+        let (expected, sides) = (shape.iter().product(), shape.get(1..).unwrap_or(&[]));
+        if expected != features || sides.is_empty() {
+            return Err(ShapeError::Input { shape: shape.clone(), expected, found: features }.into());
+        }
+        if channels.is_empty() || channels.len() > 16 {
+            return Err(BottleneckError::Size { what: "the number of convolutions", value: channels.len(), low: 1, high: 16 });
+        }
+        match sides.iter().find(|&side| !side.is_multiple_of(1 << channels.len())) {
+            Some(&side) => Err(BottleneckError::Halves { side, times: channels.len() }),
             None => Ok(()),
         }
     }
 
-    /// x → code: the hidden layers `encoder.0`, `encoder.1`, …, then `encoder.code`.
-    pub(crate) fn encoder(&self, g: &mut GraphBuilder<'_>, x: Value, latents: usize) -> Value {
-        let Self::Dense { hidden, activation } = self;
+    /// x → code: convolutions `encoder.conv.0`, … where there are any, the hidden layers `encoder.0`, `encoder.1`, …, then `encoder.code`.
+    pub(crate) fn encoder(&self, g: &mut GraphBuilder<'_>, x: Value, latents: usize) -> Result<Value, ShapeError> {
         g.scoped("encoder", |g| {
-            let mut h = x;
+            let (mut h, hidden, activation) = match self {
+                Self::Dense { hidden, activation } => (x, hidden, *activation),
+                Self::Conv { shape, channels, hidden, activation } => {
+                    let f = Activate(activation.activation());
+                    let mut grid = Grid::from_features(g, x, &shape[1..], shape[0], Order::ChannelsFirst);
+                    for (k, &channels) in channels.iter().enumerate() {
+                        let conv = Conv::new(channels, KERNEL).stride(2).pad(Pad::By(1));
+                        grid = conv.apply(g, &format!("conv.{k}"), &grid)?.map(g, f, &[]);
+                    }
+                    (grid.to_features(g, Order::ChannelsLast), hidden, Some(*activation))
+                }
+            };
             for (k, &width) in hidden.iter().enumerate() {
                 h = Linear::apply(g, &k.to_string(), &[h], width);
-                h = activated(g, *activation, h);
+                h = activated(g, activation, h);
             }
-            Linear::apply(g, "code", &[h], latents)
+            Ok(Linear::apply(g, "code", &[h], latents))
         })
     }
 
-    /// Open code, in one or more values → output: `decoder.open` reads the code, `decoder.1`, …, `decoder.out` follow; without hidden layers `decoder.open` is all.
-    pub(crate) fn decoder(&self, g: &mut GraphBuilder<'_>, code: &[Value], out: usize) -> Value {
-        let Self::Dense { hidden, activation } = self;
-        g.scoped("decoder", |g| {
-            let Some((&first, rest)) = hidden.split_first() else { return Linear::apply(g, "open", code, out) };
-            let h = Linear::apply(g, "open", code, first);
-            let mut h = activated(g, *activation, h);
-            for (k, &width) in rest.iter().enumerate() {
-                h = Linear::apply(g, &(k + 1).to_string(), &[h], width);
-                h = activated(g, *activation, h);
+    /// Open code, in one or more values → output: `decoder.open` reads the code, `decoder.1`, … and `decoder.out` follow, and for images the transposes
+    /// `decoder.up.0`, …; of an affine map `decoder.open` is all.
+    pub(crate) fn decoder(&self, g: &mut GraphBuilder<'_>, code: &[Value], out: usize) -> Result<Value, ShapeError> {
+        g.scoped("decoder", |g| match self {
+            Self::Dense { hidden, activation } => Ok(dense(g, code, hidden, *activation, out)),
+            Self::Conv { shape, channels, hidden, activation } => {
+                let f = Activate(activation.activation());
+                let coarse: Vec<usize> = shape[1..].iter().map(|side| side >> channels.len()).collect();
+                let flat = dense(g, code, hidden, Some(*activation), channels[0] * coarse.iter().product::<usize>());
+                let flat = g.apply(f, &[flat]);
+                let mut grid = Grid::from_features(g, flat, &coarse, channels[0], Order::ChannelsLast);
+                for k in 0..channels.len() {
+                    let last = k + 1 == channels.len();
+                    let up = Conv::transposed(if last { shape[0] } else { channels[k + 1] }, KERNEL, 2).pad(Pad::By(1));
+                    grid = up.apply(g, &format!("up.{k}"), &grid)?;
+                    if !last {
+                        grid = grid.map(g, f, &[]);
+                    }
+                }
+                Ok(grid.to_features(g, Order::ChannelsFirst))
             }
-            Linear::apply(g, "out", &[h], out)
         })
     }
 }
 
+/// Side of the patches of convolutions.
+const KERNEL: usize = 4;
+
+/// `open`, hidden layers `1`, …, and `out`; without hidden layers `open` alone.
+fn dense(g: &mut GraphBuilder<'_>, code: &[Value], hidden: &[usize], activation: Option<ActivationName>, out: usize) -> Value {
+    let Some((&first, rest)) = hidden.split_first() else { return Linear::apply(g, "open", code, out) };
+    let h = Linear::apply(g, "open", code, first);
+    let mut h = activated(g, activation, h);
+    for (k, &width) in rest.iter().enumerate() {
+        h = Linear::apply(g, &(k + 1).to_string(), &[h], width);
+        h = activated(g, activation, h);
+    }
+    Linear::apply(g, "out", &[h], out)
+}
+
 fn activated(g: &mut GraphBuilder<'_>, activation: Option<ActivationName>, h: Value) -> Value {
-    activation.map_or(h, |name| {
-        let f: Activation = name.activation();
-        g.apply(Activate(f), &[h])
-    })
+    activation.map_or(h, |name| g.apply(Activate(name.activation()), &[h]))
 }
 
 /// How outputs are scored against targets y.
@@ -174,7 +228,7 @@ impl ModelSpec {
             size("the number of classes", classes, 2, 65_536)?;
             size("the number of target features of a classifier", self.targets, 1, 1)?;
         }
-        self.encoder.check()?;
-        self.decoder.check()
+        self.encoder.check(self.features)?;
+        self.decoder.check(self.targets)
     }
 }

@@ -107,6 +107,7 @@ impl Classifier {
             return Err(SpecError::Ordered { family: classifier.family() });
         }
         check_range(classifier.family(), "number of data", *context, 1, usize::MAX)?;
+        embedding.check(*context)?;
         let mut layout = Layout::new();
         let scorer = Scorer::new(&mut layout, embedding, (*features, *context), |g, theta, x| classifier.apply(g, theta, x));
         Ok(Self { architecture, layout, scorer })

@@ -73,6 +73,9 @@ impl Estimator {
             check_range("iob", "number of fixed summaries", *fixed, 0, context)?;
             weights.rho(embedding.ordered_latents(context).unwrap_or(0), 0)?;
         }
+        if context > 0 {
+            embedding.check(context)?;
+        }
         let mut layout = Layout::new();
         let scorer = Scorer::new(&mut layout, embedding, (features, context), |g, theta, c| build::log_prob(g, density, theta, c));
         let summaries = scorer.summaries;

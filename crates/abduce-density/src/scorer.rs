@@ -1,7 +1,6 @@
 //! A network that gives one number to each pair (input, context): the part that densities and ratio classifiers share.
 
 use abduce_kernels::transpose::features_from_rows;
-use abduce_nn::step::CHUNK_ROWS;
 use abduce_nn::{Compute, EmbeddingSpec, Frame, Graph, GraphBuilder, Layout, Purpose, Value, evaluate};
 use std::ops::Range;
 use std::sync::Arc;
@@ -148,17 +147,18 @@ impl Scorer {
         let embedded = matches!(by, By::Input).then(|| self.embed(compute, params, context.table));
         let (table, table_width) = embedded.as_ref().map_or((context.table, self.context), |s| (s, self.summaries));
         let (mut score, mut gradient) = (vec![0.0; rows], vec![0.0; rows * width]);
+        let size = graph.chunk_rows();
         let mut chunks: Vec<_> = score
-            .chunks_mut(CHUNK_ROWS)
-            .zip(gradient.chunks_mut(CHUNK_ROWS * width))
+            .chunks_mut(size)
+            .zip(gradient.chunks_mut(size * width))
             .enumerate()
-            .map(|(c, (s, g))| (c * CHUNK_ROWS..c * CHUNK_ROWS + s.len(), s, g))
+            .map(|(c, (s, g))| (c * size..c * size + s.len(), s, g))
             .collect();
         // A few segments per thread, each with one frame.
         let per_segment = chunks.len().div_ceil(4 * compute.threads.count()).max(1);
         let mut segments: Vec<_> = chunks.chunks_mut(per_segment).collect();
         compute.threads.for_each(&mut segments, |_, segment| {
-            let mut frame = Frame::new(graph, Purpose::InputGradients, CHUNK_ROWS);
+            let mut frame = Frame::new(graph, Purpose::InputGradients, size);
             for (range, score, gradient) in segment.iter_mut() {
                 frame.begin(range.len());
                 rows_into(input.table, self.features, range.clone(), &mut frame, 0, &input.row);

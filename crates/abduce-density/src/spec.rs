@@ -195,6 +195,9 @@ pub enum SpecError {
     /// Weights of the widths of an ordered embedding that are none.
     #[error("iob: {0}")]
     Weights(#[from] WeightsError),
+    /// The embedding does not fit the data.
+    #[error("embedding: {0}")]
+    Embedding(#[from] abduce_nn::layers::ShapeError),
     /// The interval of the splines or polynomials is empty or not finite.
     #[error("{family}: the tail bound must be a positive number")]
     Bound {

@@ -54,6 +54,9 @@ pub enum ArchitectureError {
     /// The network.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The embedding does not fit the data.
+    #[error("embedding: {0}")]
+    Embedding(#[from] abduce_nn::layers::ShapeError),
     /// The dimension of θ.
     #[error("the number of parameters is {0}, expected 1 to 4096")]
     Features(usize),
@@ -121,6 +124,9 @@ impl FieldEstimator {
         }
         if matches!(embedding, EmbeddingSpec::Iob { .. }) {
             return Err(ArchitectureError::Ordered);
+        }
+        if context > 0 {
+            embedding.check(context)?;
         }
         let mut layout = Layout::new();
         let summaries = if context == 0 { 0 } else { embedding.out_features(context) };

@@ -1,7 +1,8 @@
 //! Element-wise kernels: activations, gates, affine transforms, and a way to compile plain loops for the level in use.
 
+use crate::curves::{Curve, with_curve};
 use crate::lanes::{LANES, Lanes};
-use crate::math::{cos_sin, erf, exp, ln, sigmoid, softplus, tanh};
+use crate::math::{cos_sin, exp, ln};
 use crate::simd::{Level, Simd, dispatch};
 
 /// Activation functions, by the names of the usual frameworks.
@@ -53,6 +54,11 @@ impl Simd {
     pub fn exp(self, x: &[f32], y: &mut [f32]) {
         assert!(y.len() >= x.len(), "exp: destination too short");
         dispatch!(self, exp_slice(x: &[f32], y: &mut [f32]));
+    }
+
+    /// x becomes e^x (clamped to finite values).
+    pub fn exp_in_place(self, x: &mut [f32]) {
+        dispatch!(self, exp_in_place(x: &mut [f32]));
     }
 
     /// y = ln x over slices (arguments below the smallest normal f32 count as it).
@@ -157,6 +163,17 @@ unsafe fn exp_slice<S: Lanes>(x: &[f32], y: &mut [f32]) {
 }
 
 #[inline(always)]
+unsafe fn exp_in_place<S: Lanes>(x: &mut [f32]) {
+    unsafe {
+        let n = x.len();
+        for i in (0..n).step_by(LANES) {
+            let count = (n - i).min(LANES);
+            S::store_first(x.as_mut_ptr().add(i), exp::<S>(S::load_first(x.as_ptr().add(i), count)), count);
+        }
+    }
+}
+
+#[inline(always)]
 unsafe fn cos_sin_slice<S: Lanes>(x: &[f32], cos: &mut [f32], sin: &mut [f32]) {
     unsafe {
         for i in (0..x.len()).step_by(LANES) {
@@ -182,166 +199,12 @@ unsafe fn ln_slice<S: Lanes>(x: &[f32], y: &mut [f32]) {
 
 #[inline(always)]
 unsafe fn activate<S: Lanes>(f: Activation, x: &[f32], y: &mut [f32]) {
-    unsafe {
-        let zero = S::splat(0.0);
-        match f {
-            Activation::Tanh => map::<S>(
-                x,
-                y,
-                #[inline(always)]
-                |v| tanh::<S>(v),
-            ),
-            Activation::Relu => map::<S>(
-                x,
-                y,
-                #[inline(always)]
-                |v| S::max(zero, v),
-            ),
-            Activation::LeakyRelu => map::<S>(
-                x,
-                y,
-                #[inline(always)]
-                |v| S::select(S::lt(zero, v), v, S::mul(v, S::splat(0.01))),
-            ),
-            Activation::Elu => map::<S>(
-                x,
-                y,
-                #[inline(always)]
-                |v| S::select(S::lt(zero, v), v, S::sub(exp::<S>(v), S::splat(1.0))),
-            ),
-            Activation::Silu => map::<S>(
-                x,
-                y,
-                #[inline(always)]
-                |v| S::mul(v, sigmoid::<S>(v)),
-            ),
-            Activation::Gelu => map::<S>(
-                x,
-                y,
-                #[inline(always)]
-                |v| S::mul(v, normal_cdf::<S>(v)),
-            ),
-            Activation::Sigmoid => map::<S>(
-                x,
-                y,
-                #[inline(always)]
-                |v| sigmoid::<S>(v),
-            ),
-            Activation::Softplus => map::<S>(
-                x,
-                y,
-                #[inline(always)]
-                |v| softplus::<S>(v),
-            ),
-            Activation::Mish => map::<S>(
-                x,
-                y,
-                #[inline(always)]
-                |v| S::mul(v, tanh::<S>(softplus::<S>(v))),
-            ),
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn normal_cdf<S: Lanes>(x: S::V) -> S::V {
-    unsafe { S::fma(erf::<S>(S::mul(x, S::splat(std::f32::consts::FRAC_1_SQRT_2))), S::splat(0.5), S::splat(0.5)) }
+    unsafe { with_curve!(f, C => map::<S>(x, y, #[inline(always)] |v| C::value::<S>(v))) }
 }
 
 #[inline(always)]
 unsafe fn activate_backward<S: Lanes>(f: Activation, x: &[f32], grad_y: &[f32], grad_x: &mut [f32], update: Update) {
-    unsafe {
-        let (zero, one) = (S::splat(0.0), S::splat(1.0));
-        match f {
-            Activation::Tanh => chain::<S>(
-                x,
-                grad_y,
-                grad_x,
-                update,
-                #[inline(always)]
-                |v| {
-                    let y = tanh::<S>(v);
-                    S::sub(one, S::mul(y, y))
-                },
-            ),
-            Activation::Relu => chain::<S>(
-                x,
-                grad_y,
-                grad_x,
-                update,
-                #[inline(always)]
-                |v| S::select(S::lt(zero, v), one, zero),
-            ),
-            Activation::LeakyRelu => chain::<S>(
-                x,
-                grad_y,
-                grad_x,
-                update,
-                #[inline(always)]
-                |v| S::select(S::lt(zero, v), one, S::splat(0.01)),
-            ),
-            Activation::Elu => chain::<S>(
-                x,
-                grad_y,
-                grad_x,
-                update,
-                #[inline(always)]
-                |v| S::select(S::lt(zero, v), one, exp::<S>(v)),
-            ),
-            Activation::Silu => chain::<S>(
-                x,
-                grad_y,
-                grad_x,
-                update,
-                #[inline(always)]
-                |v| {
-                    let gate = sigmoid::<S>(v);
-                    S::mul(gate, S::fma(v, S::sub(one, gate), one))
-                },
-            ),
-            Activation::Gelu => chain::<S>(
-                x,
-                grad_y,
-                grad_x,
-                update,
-                #[inline(always)]
-                |v| {
-                    let density = S::mul(S::splat(0.398_942_3), exp::<S>(S::mul(S::splat(-0.5), S::mul(v, v))));
-                    S::fma(v, density, normal_cdf::<S>(v))
-                },
-            ),
-            Activation::Sigmoid => chain::<S>(
-                x,
-                grad_y,
-                grad_x,
-                update,
-                #[inline(always)]
-                |v| {
-                    let y = sigmoid::<S>(v);
-                    S::mul(y, S::sub(one, y))
-                },
-            ),
-            Activation::Softplus => chain::<S>(
-                x,
-                grad_y,
-                grad_x,
-                update,
-                #[inline(always)]
-                |v| sigmoid::<S>(v),
-            ),
-            Activation::Mish => chain::<S>(
-                x,
-                grad_y,
-                grad_x,
-                update,
-                #[inline(always)]
-                |v| {
-                    let t = tanh::<S>(softplus::<S>(v));
-                    S::fma(S::mul(v, sigmoid::<S>(v)), S::sub(one, S::mul(t, t)), t)
-                },
-            ),
-        }
-    }
+    unsafe { with_curve!(f, C => chain::<S>(x, grad_y, grad_x, update, #[inline(always)] |v| C::slope::<S>(v))) }
 }
 
 /// grad_x (=, +=) grad_y · slope(x)

@@ -35,6 +35,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn round(a: Self::V) -> Self::V;
     unsafe fn lt(a: Self::V, b: Self::V) -> Self::M;
+    /// Bit i is lane i of the mask.
+    unsafe fn bits(m: Self::M) -> u16;
     /// `if m { a } else { b }` per lane.
     unsafe fn select(m: Self::M, a: Self::V, b: Self::V) -> Self::V;
     /// 2^n for integral n in [-126, 127].
@@ -138,6 +140,10 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn lt(a: __m512, b: __m512) -> __mmask16 {
         unsafe { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn bits(m: __mmask16) -> u16 {
+        m
     }
     #[inline(always)]
     unsafe fn select(m: __mmask16, a: __m512, b: __m512) -> __m512 {
@@ -318,6 +324,10 @@ impl Lanes for Avx2 {
         unsafe { Pair(_mm256_cmp_ps::<_CMP_LT_OQ>(a.0, b.0), _mm256_cmp_ps::<_CMP_LT_OQ>(a.1, b.1)) }
     }
     #[inline(always)]
+    unsafe fn bits(m: Pair) -> u16 {
+        unsafe { (_mm256_movemask_ps(m.0) | (_mm256_movemask_ps(m.1) << 8)) as u16 }
+    }
+    #[inline(always)]
     unsafe fn select(m: Pair, a: Pair, b: Pair) -> Pair {
         both!(_mm256_blendv_ps(b, a, m))
     }
@@ -426,6 +436,10 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn lt(a: Self::V, b: Self::V) -> Self::M {
         std::array::from_fn(|i| a[i] < b[i])
+    }
+    #[inline(always)]
+    unsafe fn bits(m: Self::M) -> u16 {
+        m.iter().rev().fold(0, |bits, &lane| (bits << 1) | u16::from(lane))
     }
     #[inline(always)]
     unsafe fn select(m: Self::M, a: Self::V, b: Self::V) -> Self::V {

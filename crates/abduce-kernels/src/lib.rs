@@ -22,12 +22,16 @@
 #![allow(unsafe_code)] // the one crate that may: intrinsics, and the worker crew's borrowed closures
 
 pub mod affine;
+pub(crate) mod curves;
 pub mod elementwise;
+pub mod gather;
 pub mod gemm;
 pub(crate) mod lanes;
 pub(crate) mod math;
 pub mod monotone;
+pub mod norm;
 pub mod optimiser;
+pub mod select;
 pub mod simd;
 pub mod spline;
 pub mod threads;

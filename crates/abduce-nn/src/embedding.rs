@@ -1,7 +1,9 @@
 //! Networks that compress the data before a density sees it, trained jointly with it.
 
 use crate::graph::{GraphBuilder, Value};
-use crate::layers::{Activate, Add, Linear, OpenWidths, Told};
+use crate::layers::{Activate, Add, Linear, OpenWidths, ShapeError, Told};
+use crate::nets::{Cnn, DeepSet, GraphNet, ResNet, SetTransformer, Transformer};
+use crate::params::Layout;
 use crate::widths::Weights;
 use abduce_kernels::elementwise::Activation;
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,18 @@ pub enum EmbeddingSpec {
         /// Activation inside the blocks.
         activation: ActivationName,
     },
+    /// Convolutions on signals, images and volumes.
+    Cnn(Cnn),
+    /// Residual convolutions.
+    ResNet(ResNet),
+    /// Sets: φ of every member, pooled, ρ.
+    DeepSet(DeepSet),
+    /// Sets: attention between members.
+    SetTransformer(SetTransformer),
+    /// Sequences: attention between tokens.
+    Transformer(Transformer),
+    /// Point clouds: messages between neighbours.
+    GraphNet(GraphNet),
     /// An information-ordered bottleneck (Ho, Zhao and Wandelt 2023, arXiv:2305.11213) behind another network: its summaries are trained at all widths at
     /// once, so that the first tells most about what is inferred, the second most of what is left, and so on. The summaries of width k are
     /// x₁..x_fixed, s₁..s_k, 0, …, 0 and k/K.
@@ -107,6 +121,12 @@ impl EmbeddingSpec {
             Self::Fcn { hidden, .. } => hidden.last().copied().unwrap_or(features),
             Self::Residual { out, .. } => *out,
             Self::Iob { network, fixed, .. } => fixed + network.out_features(features) + 1,
+            Self::Cnn(net) => net.out_features(),
+            Self::ResNet(net) => net.out_features(),
+            Self::DeepSet(net) => net.out_features(),
+            Self::SetTransformer(net) => net.out_features(),
+            Self::Transformer(net) => net.out_features(),
+            Self::GraphNet(net) => net.out_features(),
         }
     }
 
@@ -118,50 +138,82 @@ impl EmbeddingSpec {
         }
     }
 
-    /// Adds the network in the scope `embedding`; gives the summaries, all of them open.
+    /// Whether the network can be built for data of `features` features.
+    ///
+    /// # Errors
+    /// The data have another size, a kernel is longer than an axis, heads don't divide a width, a list has a wrong length, or a size is zero.
+    pub fn check(&self, features: usize) -> Result<(), ShapeError> {
+        let mut layout = Layout::new();
+        let mut g = GraphBuilder::new(&mut layout);
+        let x = g.input(features);
+        self.try_apply(&mut g, x, None).map(|_| ())
+    }
+
+    /// Adds the network in the scope `embedding`; gives the summaries, all of them open where they are ordered.
+    ///
+    /// # Panics
+    /// If it does not fit: [`EmbeddingSpec::check`] first.
     pub fn apply(&self, g: &mut GraphBuilder<'_>, x: Value) -> Value {
         self.apply_at(g, x, None)
     }
 
     /// As [`EmbeddingSpec::apply`], open to a width per row where the embedding is ordered.
+    ///
+    /// # Panics
+    /// If it does not fit: [`EmbeddingSpec::check`] first.
     pub fn apply_at(&self, g: &mut GraphBuilder<'_>, x: Value, width: Option<Value>) -> Value {
-        g.scoped("embedding", |g| match self {
-            Self::Iob { network, fixed, .. } => {
-                let latents = network.out_features(g.features(x));
-                let s = match &**network {
-                    Self::Identity => Linear::apply(g, "code", &[x], latents),
-                    other => other.apply(g, x),
-                };
-                let x = (*fixed > 0).then_some(x);
-                let inputs: Vec<Value> = [Some(s), x, width].into_iter().flatten().collect();
-                g.apply(OpenWidths { fixed: *fixed, told: Told::WidthOver(latents as f32) }, &inputs)
-            }
-            Self::Identity => x,
-            Self::Fcn { hidden, activation } => {
-                let mut h = x;
-                for (k, &width) in hidden.iter().enumerate() {
-                    h = Linear::apply(g, &k.to_string(), &[h], width);
-                    if k + 1 < hidden.len() {
-                        h = g.apply(Activate(activation.activation()), &[h]);
+        match self.try_apply(g, x, width) {
+            Ok(summaries) => summaries,
+            Err(error) => panic!("an embedding that was not checked: {error}"),
+        }
+    }
+
+    fn try_apply(&self, g: &mut GraphBuilder<'_>, x: Value, width: Option<Value>) -> Result<Value, ShapeError> {
+        g.scoped("embedding", |g| {
+            Ok(match self {
+                Self::Iob { network, fixed, .. } => {
+                    let latents = network.out_features(g.features(x));
+                    let s = match &**network {
+                        Self::Identity => Linear::apply(g, "code", &[x], latents),
+                        other => other.try_apply(g, x, None)?,
+                    };
+                    let x = (*fixed > 0).then_some(x);
+                    let inputs: Vec<Value> = [Some(s), x, width].into_iter().flatten().collect();
+                    g.apply(OpenWidths { fixed: *fixed, told: Told::WidthOver(latents as f32) }, &inputs)
+                }
+                Self::Cnn(net) => net.apply(g, x)?,
+                Self::ResNet(net) => net.apply(g, x)?,
+                Self::DeepSet(net) => net.apply(g, x)?,
+                Self::SetTransformer(net) => net.apply(g, x)?,
+                Self::Transformer(net) => net.apply(g, x)?,
+                Self::GraphNet(net) => net.apply(g, x)?,
+                Self::Identity => x,
+                Self::Fcn { hidden, activation } => {
+                    let mut h = x;
+                    for (k, &width) in hidden.iter().enumerate() {
+                        h = Linear::apply(g, &k.to_string(), &[h], width);
+                        if k + 1 < hidden.len() {
+                            h = g.apply(Activate(activation.activation()), &[h]);
+                        }
                     }
+                    h
                 }
-                h
-            }
-            Self::Residual { hidden, blocks, out, activation } => {
-                let f = Activate(activation.activation());
-                let mut h = Linear::apply(g, "initial", &[x], *hidden);
-                for b in 0..*blocks {
-                    h = g.scoped(format!("blocks.{b}"), |g| {
-                        let a = g.apply(f, &[h]);
-                        let a = Linear::apply(g, "0", &[a], *hidden);
-                        let a = g.apply(f, &[a]);
-                        let a = Linear::apply(g, "1", &[a], *hidden);
-                        g.apply(Add, &[h, a])
-                    });
+                Self::Residual { hidden, blocks, out, activation } => {
+                    let f = Activate(activation.activation());
+                    let mut h = Linear::apply(g, "initial", &[x], *hidden);
+                    for b in 0..*blocks {
+                        h = g.scoped(format!("blocks.{b}"), |g| {
+                            let a = g.apply(f, &[h]);
+                            let a = Linear::apply(g, "0", &[a], *hidden);
+                            let a = g.apply(f, &[a]);
+                            let a = Linear::apply(g, "1", &[a], *hidden);
+                            g.apply(Add, &[h, a])
+                        });
+                    }
+                    let a = g.apply(f, &[h]);
+                    Linear::apply(g, "final", &[a], *out)
                 }
-                let a = g.apply(f, &[h]);
-                Linear::apply(g, "final", &[a], *out)
-            }
+            })
         })
     }
 }

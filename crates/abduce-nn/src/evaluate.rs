@@ -2,7 +2,6 @@
 
 use crate::frame::{Frame, Purpose};
 use crate::graph::Graph;
-use crate::step::CHUNK_ROWS;
 use abduce_kernels::{Simd, Threads};
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,21 +37,24 @@ pub fn evaluate(
     fill: impl Fn(Range<usize>, &mut Frame) + Sync,
     read: impl Fn(Range<usize>, &Frame, &mut [f32]) + Sync,
 ) {
+    let size = graph.chunk_rows();
     let chunks: Vec<(Range<usize>, &mut [f32])> = {
         let rows = out.len() / width;
-        let bounds = (0..rows).step_by(CHUNK_ROWS).map(|a| a..(a + CHUNK_ROWS).min(rows));
-        bounds.zip(out.chunks_mut(CHUNK_ROWS * width)).collect()
+        let bounds = (0..rows).step_by(size).map(|a| a..(a + size).min(rows));
+        bounds.zip(out.chunks_mut(size * width)).collect()
     };
+    let mut prepared = Vec::new();
+    graph.prepare(compute.simd, &compute.threads, params, &mut prepared);
     // A few segments per thread, each with one frame: enough to even out, few enough to allocate little.
     let per_segment = chunks.len().div_ceil(4 * compute.threads.count()).max(1);
     let mut chunks = chunks;
     let mut segments: Vec<_> = chunks.chunks_mut(per_segment).collect();
     compute.threads.for_each(&mut segments, |_, segment| {
-        let mut frame = Frame::new(graph, Purpose::Evaluate, CHUNK_ROWS);
+        let mut frame = Frame::new(graph, Purpose::Evaluate, size);
         for (rows, part) in segment.iter_mut() {
             frame.begin(rows.len());
             fill(rows.clone(), &mut frame);
-            frame.forward(compute.simd, params);
+            frame.forward_prepared(compute.simd, params, &prepared);
             read(rows.clone(), &frame, part);
         }
     });

@@ -1,9 +1,11 @@
 //! The memory of one chunk of rows, planned once, and the execution of a graph in it.
 
+use crate::Layer;
 use crate::graph::Graph;
-use crate::layer::{Backward, Forward, GradientSlot, Slots};
+use crate::layer::{Backward, Form, Forward, GradientSlot, Noise, Slots};
 use abduce_kernels::elementwise::Update;
-use abduce_kernels::{LANES, Simd, lanes_for};
+use abduce_kernels::transpose::features_from_rows;
+use abduce_kernels::{LANES, Simd, Threads, lanes_for};
 use std::mem::take;
 use std::sync::Arc;
 
@@ -24,37 +26,41 @@ pub enum Purpose {
 #[derive(Debug)]
 struct Plan {
     value_place: Vec<usize>,
-    value_buffers: Vec<usize>,
+    value_buffers: Vec<(Form, usize)>,
     /// `None`: nobody needs this value's gradient.
     gradient_place: Vec<Option<usize>>,
-    gradient_buffers: Vec<usize>,
+    gradient_buffers: Vec<(Form, usize)>,
     /// Per node: input values' buffers, output values' buffers, output gradients' buffers.
     node_places: Vec<(Vec<usize>, Vec<usize>, Vec<usize>)>,
     /// Per node and input: where its gradient goes and whether this node is the first to write it.
     node_gradients: Vec<Vec<Option<(usize, Update)>>>,
     /// Per node: output gradients that no later layer writes, to be cleared before its backward.
     cleared: Vec<Vec<usize>>,
+    /// Per node: whether its backward has nothing to do.
+    skipped: Vec<bool>,
 }
 
-/// A pool of buffers with first-fit reuse; sizes are in features.
+/// A pool of buffers with first-fit reuse; sizes are in features. A buffer keeps its form.
 #[derive(Default)]
 struct Pool {
-    sizes: Vec<usize>,
+    sizes: Vec<(Form, usize)>,
     free: Vec<usize>,
 }
 
 impl Pool {
-    fn take(&mut self, features: usize) -> usize {
+    fn take(&mut self, form: Form, features: usize) -> usize {
+        let size = |b: usize| self.sizes[b].1;
         // Prefer a buffer that is large enough, else the largest, which grows.
-        let best = self.free.iter().enumerate().min_by_key(|&(_, &b)| (self.sizes[b] < features, self.sizes[b].abs_diff(features)));
+        let fitting = self.free.iter().enumerate().filter(|&(_, &b)| self.sizes[b].0 == form);
+        let best = fitting.min_by_key(|&(_, &b)| (size(b) < features, size(b).abs_diff(features)));
         let buffer = match best.map(|(i, _)| i) {
             Some(i) => self.free.swap_remove(i),
             None => {
-                self.sizes.push(0);
+                self.sizes.push((form, 0));
                 self.sizes.len() - 1
             }
         };
-        self.sizes[buffer] = self.sizes[buffer].max(features);
+        self.sizes[buffer].1 = self.sizes[buffer].1.max(features);
         buffer
     }
 }
@@ -71,11 +77,11 @@ impl Plan {
         let mut pool = Pool::default();
         let mut value_place = vec![usize::MAX; values];
         for &v in &graph.inputs {
-            value_place[v] = pool.take(graph.features[v]);
+            value_place[v] = pool.take(graph.forms[v], graph.features[v]);
         }
         for (n, node) in graph.nodes.iter().enumerate() {
             for &v in &node.outputs {
-                value_place[v] = pool.take(graph.features[v]);
+                value_place[v] = pool.take(graph.forms[v], graph.features[v]);
             }
             for &v in &node.inputs {
                 if last_read[v] == n && !keep(v) && !pool.free.contains(&value_place[v]) {
@@ -90,6 +96,7 @@ impl Plan {
             node_places: Vec::new(),
             node_gradients: vec![Vec::new(); graph.nodes.len()],
             cleared: vec![Vec::new(); graph.nodes.len()],
+            skipped: vec![false; graph.nodes.len()],
             value_place,
         };
         if purpose != Purpose::Evaluate {
@@ -107,16 +114,25 @@ impl Plan {
     fn place_gradients(&mut self, graph: &Graph, purpose: Purpose) {
         let mut pool = Pool::default();
         for &v in &graph.outputs {
-            self.gradient_place[v] = Some(pool.take(graph.features[v]));
+            self.gradient_place[v] = Some(pool.take(graph.forms[v], graph.features[v]));
         }
-        let wanted = |v: usize| match graph.inputs.iter().position(|&input| input == v) {
-            None => true,
-            Some(input) => purpose == Purpose::InputGradients || purpose == Purpose::InputGradient(input),
-        };
+        // A gradient is wanted where a wanted input or a layer with parameters lies before it.
+        let mut wanted = vec![false; graph.features.len()];
+        let asked = |input: usize| purpose == Purpose::InputGradients || purpose == Purpose::InputGradient(input);
+        graph.inputs.iter().enumerate().for_each(|(input, &v)| wanted[v] = asked(input));
+        for node in &graph.nodes {
+            let leads_on = node.layer.has_parameters() || node.inputs.iter().any(|&v| wanted[v]);
+            node.outputs.iter().for_each(|&v| wanted[v] = leads_on);
+        }
+        let wanted = |v: usize| wanted[v];
         for (n, node) in graph.nodes.iter().enumerate().rev() {
+            self.skipped[n] = !node.outputs.iter().any(|&v| wanted(v));
+            if self.skipped[n] {
+                continue;
+            }
             for &v in &node.outputs {
                 if self.gradient_place[v].is_none() {
-                    let place = pool.take(graph.features[v]);
+                    let place = pool.take(graph.forms[v], graph.features[v]);
                     self.gradient_place[v] = Some(place);
                     self.cleared[n].push(place);
                 }
@@ -128,7 +144,7 @@ impl Plan {
                     wanted(v).then(|| match self.gradient_place[v] {
                         Some(place) => (place, Update::Accumulate),
                         None => {
-                            let place = pool.take(graph.features[v]);
+                            let place = pool.take(graph.forms[v], graph.features[v]);
                             self.gradient_place[v] = Some(place);
                             (place, Update::Overwrite)
                         }
@@ -155,6 +171,9 @@ pub struct Frame {
     scratch: Vec<f32>,
     outputs_on_loan: Vec<Vec<f32>>,
     gradients_on_loan: Vec<Option<GradientSlot>>,
+    /// Prepared parameters of passes that were not given any.
+    prepared: Vec<f32>,
+    noise: Option<Noise>,
 }
 
 impl Frame {
@@ -162,17 +181,23 @@ impl Frame {
     pub fn new(graph: &Arc<Graph>, purpose: Purpose, capacity: usize) -> Self {
         let plan = Plan::new(graph, purpose);
         let lanes = lanes_for(capacity.max(1));
-        let sized = |sizes: &[usize]| sizes.iter().map(|&f| Vec::with_capacity(f * lanes)).collect();
+        // Rows of images are not padded, so a frame for them holds no more than was asked for.
+        let capacity = if graph.forms.contains(&Form::Rows) { capacity.max(1) } else { lanes };
+        let sized = |sizes: &[(Form, usize)]| sizes.iter().map(|&(form, f)| Vec::with_capacity(form.len(f, capacity, lanes))).collect();
+        let saved = |layer: &dyn Layer| layer.saved_per_lane() * lanes + layer.saved_per_row() * capacity;
+        let scratch = |layer: &dyn Layer| layer.scratch_per_lane() * lanes + layer.scratch_len();
         let keeps = purpose != Purpose::Evaluate;
         Self {
             values: sized(&plan.value_buffers),
             gradients: sized(&plan.gradient_buffers),
             // A forward pass writes what it saves even if no backward follows.
-            saved: graph.nodes.iter().map(|n| vec![0.0; n.layer.saved_per_lane() * lanes]).collect(),
-            scratch: vec![0.0; graph.nodes.iter().map(|n| n.layer.scratch_per_lane()).max().unwrap_or(0) * lanes],
+            saved: graph.nodes.iter().map(|n| vec![0.0; saved(&*n.layer)]).collect(),
+            scratch: vec![0.0; graph.nodes.iter().map(|n| scratch(&*n.layer)).max().unwrap_or(0)],
             outputs_on_loan: Vec::with_capacity(4),
             gradients_on_loan: Vec::with_capacity(if keeps { 8 } else { 0 }),
-            capacity: lanes,
+            prepared: Vec::new(),
+            noise: None,
+            capacity,
             lanes: 0,
             rows: 0,
             graph: Arc::clone(graph),
@@ -209,17 +234,43 @@ impl Frame {
         assert!(rows <= self.capacity, "a frame for {} rows can't hold {rows}", self.capacity);
         self.rows = rows;
         self.lanes = rows.div_ceil(LANES).max(1) * LANES;
+        self.noise = None;
     }
 
-    /// The i-th input, `(features, lanes)`, to be filled.
+    /// Gives the current chunk its random numbers; until the next [`Frame::begin`] layers that draw in training do so.
+    pub const fn set_noise(&mut self, noise: Noise) {
+        self.noise = Some(noise);
+    }
+
+    /// The i-th input, to be filled: `(features, lanes)`, or `(rows, features)` where its form is [`Form::Rows`].
     pub fn input_mut(&mut self, i: usize) -> &mut [f32] {
         let value = self.graph.inputs[i];
         let buffer = &mut self.values[self.plan.value_place[value]];
-        buffer.resize(self.graph.features[value] * self.lanes, 0.0);
+        buffer.resize(self.graph.forms[value].len(self.graph.features[value], self.rows, self.lanes), 0.0);
         buffer
     }
 
-    /// The i-th output, `(features, lanes)`.
+    /// Features of the i-th input.
+    pub fn input_features(&self, i: usize) -> usize {
+        self.graph.features[self.graph.inputs[i]]
+    }
+
+    /// Fills the i-th input from a row-major table of the chunk's rows, whatever its form is.
+    ///
+    /// # Panics
+    /// If the table is shorter than the rows.
+    pub fn fill_input(&mut self, i: usize, table: &[f32]) {
+        let value = self.graph.inputs[i];
+        let (rows, lanes, width) = (self.rows, self.lanes, self.graph.features[value]);
+        let form = self.graph.forms[value];
+        let input = self.input_mut(i);
+        match form {
+            Form::Lanes => features_from_rows(table, rows, width, input, lanes),
+            Form::Rows => input.copy_from_slice(&table[..rows * width]),
+        }
+    }
+
+    /// The i-th output, `(features, lanes)`, or `(rows, features)` where its form is [`Form::Rows`].
     pub fn output(&self, i: usize) -> &[f32] {
         &self.values[self.plan.value_place[self.graph.outputs[i]]]
     }
@@ -229,7 +280,7 @@ impl Frame {
         let value = self.graph.outputs[i];
         let place = self.plan.gradient_place[value].unwrap_or(0);
         let buffer = &mut self.gradients[place];
-        buffer.resize(self.graph.features[value] * self.lanes, 0.0);
+        buffer.resize(self.graph.forms[value].len(self.graph.features[value], self.rows, self.lanes), 0.0);
         buffer
     }
 
@@ -240,18 +291,36 @@ impl Frame {
 
     /// Runs all layers forward.
     pub fn forward(&mut self, simd: Simd, params: &[f32]) {
+        let mut prepared = take(&mut self.prepared);
+        Arc::clone(&self.graph).prepare(simd, &Threads::single(), params, &mut prepared);
+        self.forward_prepared(simd, params, &prepared);
+        self.prepared = prepared;
+    }
+
+    /// Runs all layers backward from the outputs' gradients, after [`Frame::forward`]; adds to `grad_params` where given.
+    pub fn backward(&mut self, simd: Simd, params: &[f32], grad_params: Option<&mut [f32]>) {
+        let prepared = take(&mut self.prepared);
+        self.backward_prepared(simd, params, &prepared, grad_params);
+        self.prepared = prepared;
+    }
+
+    /// Runs all layers forward with what [`Graph::prepare`] made of the parameters, which many frames can share.
+    pub fn forward_prepared(&mut self, simd: Simd, params: &[f32], prepared: &[f32]) {
         let graph = Arc::clone(&self.graph);
         for (n, node) in graph.nodes.iter().enumerate() {
             let (inputs, outputs, _) = &self.plan.node_places[n];
             for (&place, &value) in outputs.iter().zip(&node.outputs) {
                 let mut buffer = take(&mut self.values[place]);
-                buffer.resize(graph.features[value] * self.lanes, 0.0);
+                buffer.resize(graph.forms[value].len(graph.features[value], self.rows, self.lanes), 0.0);
                 self.outputs_on_loan.push(buffer);
             }
             node.layer.forward(&mut Forward {
                 simd,
                 lanes: self.lanes,
+                rows: self.rows,
                 params,
+                prepared: &prepared[graph.prepared[n].clone()],
+                noise: self.noise,
                 inputs: Slots { buffers: &self.values, places: inputs },
                 outputs: &mut self.outputs_on_loan,
                 saved: &mut self.saved[n],
@@ -263,13 +332,16 @@ impl Frame {
         }
     }
 
-    /// Runs all layers backward from the outputs' gradients; adds to `grad_params` where given.
-    pub fn backward(&mut self, simd: Simd, params: &[f32], mut grad_params: Option<&mut [f32]>) {
+    /// As [`Frame::backward`], after [`Frame::forward_prepared`] with the same prepared parameters.
+    pub fn backward_prepared(&mut self, simd: Simd, params: &[f32], prepared: &[f32], mut grad_params: Option<&mut [f32]>) {
         let graph = Arc::clone(&self.graph);
         for (n, node) in graph.nodes.iter().enumerate().rev() {
+            if self.plan.skipped[n] {
+                continue;
+            }
             let (inputs, outputs, grad_outputs) = &self.plan.node_places[n];
             for (&place, &value) in grad_outputs.iter().zip(&node.outputs) {
-                let len = graph.features[value] * self.lanes;
+                let len = graph.forms[value].len(graph.features[value], self.rows, self.lanes);
                 if self.plan.cleared[n].contains(&place) {
                     self.gradients[place].clear();
                 }
@@ -278,7 +350,7 @@ impl Frame {
             for (target, &value) in self.plan.node_gradients[n].iter().zip(&node.inputs) {
                 self.gradients_on_loan.push(target.map(|(place, update)| {
                     let mut data = take(&mut self.gradients[place]);
-                    data.resize(graph.features[value] * self.lanes, 0.0);
+                    data.resize(graph.forms[value].len(graph.features[value], self.rows, self.lanes), 0.0);
                     GradientSlot { data, update }
                 }));
             }
@@ -287,6 +359,8 @@ impl Frame {
                 lanes: self.lanes,
                 rows: self.rows,
                 params,
+                prepared: &prepared[graph.prepared[n].clone()],
+                noise: self.noise,
                 inputs: Slots { buffers: &self.values, places: inputs },
                 outputs: Slots { buffers: &self.values, places: outputs },
                 grad_outputs: Slots { buffers: &self.gradients, places: grad_outputs },

@@ -1,7 +1,8 @@
 //! A network described once: layers in order, and the values between them.
 
-use crate::layer::Layer;
+use crate::layer::{Form, Layer};
 use crate::params::{Init, Layout};
+use abduce_kernels::{Simd, Threads};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,11 +23,66 @@ pub struct Graph {
     pub(crate) nodes: Vec<Node>,
     /// Features of each value.
     pub(crate) features: Vec<usize>,
+    /// Form of each value.
+    pub(crate) forms: Vec<Form>,
     pub(crate) inputs: Vec<usize>,
     pub(crate) outputs: Vec<usize>,
+    /// Per node: where its prepared parameters lie.
+    pub(crate) prepared: Vec<Range<usize>>,
 }
 
+/// Rows that a worker takes through forward and backward at once, where all values are feature-major: few enough that all values of a small
+/// flow stay in the second-level cache, enough that weights are reused (four vectors of sixteen rows fill a tile of the matrix product).
+pub const CHUNK_ROWS: usize = 64;
+
+/// Floats of images and sequences in a chunk, about: 2 MB.
+const CHUNK_FLOATS: usize = 512 * 1024;
+
 impl Graph {
+    /// Rows of a chunk: [`CHUNK_ROWS`], and fewer the more floats a row takes in [`Form::Rows`], down to a single large image. A power of two;
+    /// it depends on the graph alone.
+    pub fn chunk_rows(&self) -> usize {
+        let per_row: usize = self.features.iter().zip(&self.forms).filter(|(_, form)| **form == Form::Rows).map(|(f, _)| f).sum();
+        if per_row == 0 {
+            return CHUNK_ROWS;
+        }
+        let fit = (CHUNK_FLOATS / per_row).clamp(1, CHUNK_ROWS);
+        1 << fit.ilog2()
+    }
+
+    /// Form of each input, in order.
+    pub fn input_forms(&self) -> Vec<Form> {
+        self.inputs.iter().map(|&v| self.forms[v]).collect()
+    }
+
+    /// Form of each output, in order.
+    pub fn output_forms(&self) -> Vec<Form> {
+        self.outputs.iter().map(|&v| self.forms[v]).collect()
+    }
+
+    /// Floats of prepared parameters.
+    pub fn prepared_len(&self) -> usize {
+        self.prepared.last().map_or(0, |r| r.end)
+    }
+
+    /// Brings the parameters of all layers that wish it into their order, once per change of `params`.
+    pub fn prepare(&self, simd: Simd, threads: &Threads, params: &[f32], prepared: &mut Vec<f32>) {
+        prepared.resize(self.prepared_len(), 0.0);
+        if prepared.is_empty() {
+            return;
+        }
+        let mut rest = &mut prepared[..];
+        let mut parts: Vec<(&Node, &mut [f32])> = Vec::with_capacity(self.nodes.len());
+        for (node, range) in self.nodes.iter().zip(&self.prepared) {
+            let (own, tail) = rest.split_at_mut(range.len());
+            if !own.is_empty() {
+                parts.push((node, own));
+            }
+            rest = tail;
+        }
+        threads.for_each(&mut parts, |_, (node, own)| node.layer.prepare(simd, params, own));
+    }
+
     /// Features of each input, in order.
     pub fn input_features(&self) -> Vec<usize> {
         self.inputs.iter().map(|&v| self.features[v]).collect()
@@ -52,15 +108,32 @@ impl<'a> GraphBuilder<'a> {
         Self {
             layout,
             scope: Vec::new(),
-            graph: Graph { nodes: Vec::new(), features: Vec::new(), inputs: Vec::new(), outputs: Vec::new() },
+            graph: Graph {
+                nodes: Vec::new(),
+                features: Vec::new(),
+                forms: Vec::new(),
+                inputs: Vec::new(),
+                outputs: Vec::new(),
+                prepared: Vec::new(),
+            },
         }
     }
 
-    /// An input of the network.
+    /// An input of the network, feature-major.
     pub fn input(&mut self, features: usize) -> Value {
-        let value = self.value(features);
+        self.input_of(Form::Lanes, features)
+    }
+
+    /// An input of the network in a given form.
+    pub fn input_of(&mut self, form: Form, features: usize) -> Value {
+        let value = self.value(features, form);
         self.graph.inputs.push(value.0);
         value
+    }
+
+    /// Form of a value.
+    pub fn form(&self, value: Value) -> Form {
+        self.graph.forms[value.0]
     }
 
     /// Features of a value.
@@ -94,7 +167,11 @@ impl<'a> GraphBuilder<'a> {
             "a layer must not take one value twice: its gradient slots would overlap"
         );
         let input_features: Vec<usize> = inputs.iter().map(|&v| self.features(v)).collect();
-        let outputs: Vec<Value> = layer.output_features(&input_features).into_iter().map(|f| self.value(f)).collect();
+        let input_forms: Vec<Form> = inputs.iter().map(|&v| self.form(v)).collect();
+        let form = layer.output_form(&input_forms);
+        let outputs: Vec<Value> = layer.output_features(&input_features).into_iter().map(|f| self.value(f, form)).collect();
+        let start = self.graph.prepared_len();
+        self.graph.prepared.push(start..start + layer.prepared_len());
         self.graph.nodes.push(Node {
             layer: Arc::new(layer),
             inputs: inputs.iter().map(|v| v.0).collect(),
@@ -114,8 +191,9 @@ impl<'a> GraphBuilder<'a> {
         self.graph
     }
 
-    fn value(&mut self, features: usize) -> Value {
+    fn value(&mut self, features: usize, form: Form) -> Value {
         self.graph.features.push(features);
+        self.graph.forms.push(form);
         Value(self.graph.features.len() - 1)
     }
 }

@@ -3,16 +3,52 @@
 use abduce_kernels::Simd;
 use abduce_kernels::elementwise::Update;
 
+/// How a value lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Feature-major: `features` rows of `lanes` floats, the batch along the contiguous axis. Lanes beyond the chunk's rows are padding: they
+    /// hold finite numbers of no meaning, and their gradients are zero.
+    Lanes,
+    /// Row after row, each of `features` floats in the layer's own order: images, sequences, sets, with channels last. There is no padding.
+    Rows,
+}
+
+impl Form {
+    /// Floats of a value of `features` features over a chunk.
+    pub const fn len(self, features: usize, rows: usize, lanes: usize) -> usize {
+        match self {
+            Self::Lanes => features * lanes,
+            Self::Rows => features * rows,
+        }
+    }
+}
+
 /// One operation of a [`Graph`](crate::Graph).
-///
-/// Values are feature-major: `features` rows of `lanes` floats, the batch along the contiguous axis. Lanes beyond the chunk's
-/// rows are padding: they hold finite numbers of no meaning, and their gradients are zero.
 pub trait Layer: Send + Sync + std::fmt::Debug {
     /// Features of each output, given those of the inputs.
     fn output_features(&self, inputs: &[usize]) -> Vec<usize>;
 
+    /// Form of the outputs, given those of the inputs. Unless it says otherwise, a layer takes and gives [`Form::Lanes`].
+    ///
+    /// # Panics
+    /// If the layer can't take an input in its form: a mistake in our own builders.
+    fn output_form(&self, inputs: &[Form]) -> Form {
+        assert!(inputs.iter().all(|&f| f == Form::Lanes), "{self:?} takes feature-major values; put a `ToLanes` before it");
+        Form::Lanes
+    }
+
+    /// Whether the layer has parameters. Where it has none and nobody asks for the gradients of its inputs, its backward pass is left out.
+    fn has_parameters(&self) -> bool {
+        true
+    }
+
     /// Floats per lane that forward leaves for backward, beside inputs and outputs.
     fn saved_per_lane(&self) -> usize {
+        0
+    }
+
+    /// Floats per row that forward leaves for backward, after those per lane.
+    fn saved_per_row(&self) -> usize {
         0
     }
 
@@ -20,6 +56,19 @@ pub trait Layer: Send + Sync + std::fmt::Debug {
     fn scratch_per_lane(&self) -> usize {
         0
     }
+
+    /// Floats of working memory beside those per lane, for any chunk: what one row takes.
+    fn scratch_len(&self) -> usize {
+        0
+    }
+
+    /// Floats of parameters that are brought into another order once per step, before the chunks.
+    fn prepared_len(&self) -> usize {
+        0
+    }
+
+    /// Brings them into that order.
+    fn prepare(&self, _simd: Simd, _params: &[f32], _prepared: &mut [f32]) {}
 
     /// Computes the outputs.
     fn forward(&self, at: &mut Forward<'_>);
@@ -34,8 +83,14 @@ pub struct Forward<'a> {
     pub simd: Simd,
     /// Padded rows of the chunk.
     pub lanes: usize,
+    /// Rows that are not padding.
+    pub rows: usize,
     /// The model's flat parameters.
     pub params: &'a [f32],
+    /// What [`Layer::prepare`] made of them.
+    pub prepared: &'a [f32],
+    /// The noise of this chunk, for layers that draw while they are trained; `None`: they don't.
+    pub noise: Option<Noise>,
     /// Values of the inputs.
     pub inputs: Slots<'a>,
     /// Places for the outputs.
@@ -56,6 +111,10 @@ pub struct Backward<'a> {
     pub rows: usize,
     /// The model's flat parameters.
     pub params: &'a [f32],
+    /// What [`Layer::prepare`] made of them.
+    pub prepared: &'a [f32],
+    /// The noise of the forward pass.
+    pub noise: Option<Noise>,
     /// Values of the inputs.
     pub inputs: Slots<'a>,
     /// Values of the outputs.
@@ -70,6 +129,15 @@ pub struct Backward<'a> {
     pub saved: &'a [f32],
     /// Working memory, contents arbitrary.
     pub scratch: &'a mut [f32],
+}
+
+/// What the random numbers of a training step depend on: row r of a batch draws from the stream r of `seed`, whatever the chunks are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Noise {
+    /// One seed per step.
+    pub seed: abduce_data::Seed,
+    /// The batch's row at the beginning of the chunk.
+    pub first_row: usize,
 }
 
 /// A gradient buffer on loan to a layer.
@@ -103,6 +171,15 @@ impl<'a> Slots<'a> {
     pub const fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
+}
+
+/// The form of an element-wise layer's output: that of its inputs.
+///
+/// # Panics
+/// If they differ: a mistake in our own builders.
+pub fn same_form(inputs: &[Form]) -> Form {
+    assert!(inputs.windows(2).all(|w| w[0] == w[1]), "an element-wise layer got values of different forms");
+    inputs.first().copied().unwrap_or(Form::Lanes)
 }
 
 /// `destination (=, +=) source`, for layers that pass gradients on.

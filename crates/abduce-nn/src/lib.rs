@@ -17,6 +17,7 @@ pub mod frame;
 pub mod graph;
 pub mod layer;
 pub mod layers;
+pub mod nets;
 pub mod params;
 pub mod step;
 pub mod trainer;

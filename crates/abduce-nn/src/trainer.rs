@@ -5,9 +5,8 @@ use crate::evaluate::Compute;
 use crate::frame::Frame;
 use crate::graph::Graph;
 use crate::params::Layout;
-use crate::step::{CHUNK_ROWS, Step};
+use crate::step::Step;
 use abduce_data::Seed;
-use abduce_kernels::transpose::features_from_rows;
 use serde::{Deserialize, Serialize};
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -351,11 +350,8 @@ fn learning_rate(config: &TrainConfig, progress: &Progress) -> Option<f32> {
 }
 
 fn fill(rows: &Rows, range: Range<usize>, frame: &mut Frame) {
-    let lanes = frame.lanes();
     for (i, table) in rows.inputs.iter().enumerate() {
-        let input = frame.input_mut(i);
-        let width = input.len() / lanes;
-        features_from_rows(&table[range.start * width..], range.len(), width, input, lanes);
+        frame.fill_input(i, &table[range.start * frame.input_features(i)..]);
     }
 }
 
@@ -376,26 +372,30 @@ struct Scorer<'a> {
     frames: Vec<Frame>,
     outputs: Vec<f32>,
     gradient: Vec<f32>,
+    prepared: Vec<f32>,
     graph: Arc<Graph>,
 }
 
 impl<'a> Scorer<'a> {
     fn new(graph: &Arc<Graph>, compute: &Compute, objective: Objective<'a>) -> Self {
-        let (outputs, gradient) = (Vec::new(), Vec::new());
-        Self { compute: compute.clone(), objective, frames: Vec::new(), outputs, gradient, graph: Arc::clone(graph) }
+        let (outputs, gradient, prepared) = (Vec::new(), Vec::new(), Vec::new());
+        Self { compute: compute.clone(), objective, frames: Vec::new(), outputs, gradient, prepared, graph: Arc::clone(graph) }
     }
 
     fn total(&mut self, params: &[f32], rows: &Rows, n: usize) -> (f64, f64) {
-        let chunks = n.div_ceil(CHUNK_ROWS);
+        let size = self.graph.chunk_rows();
+        let chunks = n.div_ceil(size);
         while self.frames.len() < chunks {
-            self.frames.push(Frame::new(&self.graph, crate::Purpose::Evaluate, CHUNK_ROWS));
+            self.frames.push(Frame::new(&self.graph, crate::Purpose::Evaluate, size));
         }
-        let simd = self.compute.simd;
+        // Once per batch of rows and not per chunk: a batch of validation rows holds many.
+        self.graph.prepare(self.compute.simd, &self.compute.threads, params, &mut self.prepared);
+        let (simd, prepared) = (self.compute.simd, &self.prepared[..]);
         self.compute.threads.for_each(&mut self.frames[..chunks], |c, frame| {
-            let range = c * CHUNK_ROWS..((c + 1) * CHUNK_ROWS).min(n);
+            let range = c * size..((c + 1) * size).min(n);
             frame.begin(range.len());
             fill(rows, range, frame);
-            frame.forward(simd, params);
+            frame.forward_prepared(simd, params, prepared);
         });
         self.outputs.clear();
         self.frames[..chunks].iter().for_each(|frame| self.outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));

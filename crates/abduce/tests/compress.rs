@@ -55,7 +55,7 @@ fn one_training_serves_every_width() {
 
     place.ok(&words("compress report code x.npy"));
     let page = std::fs::read_to_string(place.path("code/report.html")).unwrap();
-    for part in ["Loss against width", "What each width keeps", "Walks along the latents", "What the latents mean", "principal axes"] {
+    for part in ["Loss against width", "What each width keeps", "Walks along the latents", "What the latents mean", "principal axes", "Dimension"] {
         assert!(page.contains(part), "{part}");
     }
     // Same bytes, whatever the threads.
@@ -78,6 +78,8 @@ fn images_and_classes_are_taken() {
     std::fs::write(place.path("images-idx3-ubyte"), pixels).unwrap();
     npy::write(&place.path("classes.npy"), &Array::new(vec![200], classes).unwrap()).unwrap();
     place.ok(&words("compress train images-idx3-ubyte -o images -k 4 --hidden 16 --epochs 30 --schedule stratified --weights log-spaced"));
+    place.ok(&words("compress train images-idx3-ubyte -o conv -k 2 --conv 4 --hidden 8 --epochs 2 --schedule per-sample"));
+    place.ok(&words("compress report conv images-idx3-ubyte"));
     place.ok(&words("compress report images images-idx3-ubyte"));
     let page = std::fs::read_to_string(place.path("images/report.html")).unwrap();
     assert!(page.contains("Reconstructions by open latents") && page.contains("Walks along the latents"));
@@ -112,6 +114,7 @@ fn wrong_input_is_named() {
         ("compress train x.npy -o other --head bce", "between 0 and 1"),
         ("compress train x.npy -o other --target narrow.npy", "400 rows of data but 3"),
         ("compress train nan.npy -o other", "finite"),
+        ("compress train x.npy -o other --conv 4,4,4", "can't be halved 3 times"),
         ("compress encode code narrow.npy -o z.npy", "rows of shape [4]"),
         ("compress encode code x.npy -k 5 -o z.npy", "between 1 and 2"),
         ("compress encode x.npy x.npy -o z.npy", "x.npy"),

@@ -77,7 +77,7 @@ fn refusals_say_what_where_and_what_instead() {
         ("a density for a ratio", infer("model: {engine: NRE, nets: [{model: resnet}, {model: maf}]}\n")),
         ("a classifier for a density", infer("model: {engine: NLE, nets: [{model: resnet}]}\n")),
         ("balance without its strength", infer("model: {engine: BNRE}\ntrain_args: {num_atoms: 2}\n")),
-        ("embedding not available", infer("embedding_net: {module: ili.embedding, class: CNN, args: {n_channels: [8]}}\n")),
+        ("embedding unknown", infer("embedding_net: {module: ili.embedding, class: LSTM, args: {n_channels: [8]}}\n")),
         ("loader not available", data("in_dir: quijote\nx_root: pk\ntheta_file: params.txt\ntrain_test_split_file: split.json\n")),
         ("text for a number", infer("train_args: {learning_rate: fast}\n")),
         ("fraction for an integer", infer("train_args: {training_batch_size: 32.5}\n")),

@@ -5,8 +5,7 @@ use crate::fit::{Plan, TableRows, check};
 use crate::head::SquaredError;
 use crate::model::{Bottleneck, Rows, rows_into};
 use crate::spec::{Head, ModelSpec};
-use abduce_kernels::transpose::features_from_rows;
-use abduce_nn::step::{CHUNK_ROWS, Spread};
+use abduce_nn::step::Spread;
 use abduce_nn::trainer::{self, Learner, TrainState, train_with};
 use abduce_nn::{Compute, Frame, Graph, GraphBuilder, Layout, Purpose, Value, evaluate};
 use std::ops::{ControlFlow, Range};
@@ -33,20 +32,24 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(spec: &ModelSpec, before: usize) -> Self {
+    fn new(spec: &ModelSpec, before: usize) -> Result<Self, BottleneckError> {
         let mut layout = Layout::new();
         let mut g = GraphBuilder::new(&mut layout);
         let x = g.input(spec.features);
-        let code = spec.encoder.encoder(&mut g, x, 1);
+        let code = spec.encoder.encoder(&mut g, x, 1)?;
         let encode = Arc::new(g.finish(&[code]));
         let mut g = GraphBuilder::new(&mut layout);
         let (y, code) = (g.input(spec.targets), g.input(1));
         let earlier = (before > 0).then(|| g.input(before));
         let inputs: Vec<Value> = std::iter::once(code).chain(earlier).collect();
-        let f = spec.decoder.decoder(&mut g, &inputs, spec.targets);
+        let f = spec.decoder.decoder(&mut g, &inputs, spec.targets)?;
         let score = g.apply(SquaredError, &[y, f]);
         let score = Arc::new(g.finish(&[score]));
-        Self { encode, score, layout, params: Vec::new() }
+        Ok(Self { encode, score, layout, params: Vec::new() })
+    }
+
+    fn chunk_rows(&self) -> usize {
+        self.encode.chunk_rows().min(self.score.chunk_rows())
     }
 
     fn codes(&self, compute: &Compute, x: &[f32], features: usize, params: &[f32]) -> Vec<f32> {
@@ -98,12 +101,12 @@ impl Grown {
         let mut grown = Self { spec: spec.clone(), stages: Vec::new() };
         let mut earlier: Vec<f32> = Vec::new();
         for k in 0..spec.latents {
-            let mut stage = Stage::new(spec, k);
+            let mut stage = Stage::new(spec, k)?;
             let seed = plan.seed.derive("grown", k as u64);
             let mut state = TrainState::new(&stage.layout, seed);
             let tables = || vec![(rows.x, spec.features), (rows.targets(), spec.targets), (&earlier[..], k)];
             let mut learner = StageLearner {
-                spread: Spread::new(stage.layout.len(), stage.layout.gradient_mask(), compute.simd, &compute.threads),
+                spread: Spread::new(stage.layout.len(), stage.layout.gradient_mask(), stage.chunk_rows(), compute.simd, &compute.threads),
                 stage: &stage,
                 spec,
                 compute,
@@ -158,17 +161,14 @@ impl Learner for StageLearner<'_> {
     fn step(&mut self, params: &[f32], rows: &trainer::Rows, n: usize) -> (f64, f64) {
         let (simd, spec, stage, before, penalty) = (self.compute.simd, self.spec, self.stage, self.before, self.decorrelation);
         let make = || {
-            let back = Frame::new(&stage.score, Purpose::InputGradient(1), CHUNK_ROWS);
-            (Frame::new(&stage.encode, Purpose::Train, CHUNK_ROWS), back)
+            let back = Frame::new(&stage.score, Purpose::InputGradient(1), stage.chunk_rows());
+            (Frame::new(&stage.encode, Purpose::Train, stage.chunk_rows()), back)
         };
         self.spread.run(n, make, |range, (front, back), gradient| {
             let m = range.len();
             front.begin(m);
             back.begin(m);
-            let lanes = front.lanes();
-            let fill = |table: &[f32], width: usize, frame: &mut Frame, i: usize| {
-                features_from_rows(&table[range.start * width..], m, width, frame.input_mut(i), lanes);
-            };
+            let fill = |table: &[f32], width: usize, frame: &mut Frame, i: usize| frame.fill_input(i, &table[range.start * width..]);
             fill(&rows.inputs[0], spec.features, front, 0);
             front.forward(simd, params);
             fill(&rows.inputs[1], spec.targets, back, 0);

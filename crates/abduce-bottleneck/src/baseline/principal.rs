@@ -1,7 +1,7 @@
 //! Principal axes.
 
-use crate::eigen;
 use crate::error::BottleneckError;
+use abduce_dimension::eigen::{self, Eigen};
 use abduce_kernels::Simd;
 use abduce_kernels::gemm::{Into, Left, MatMul};
 
@@ -48,13 +48,7 @@ impl PrincipalAxes {
             simd.matmul_strided(shape, left, &centred, features, &mut part, features, Into::Overwrite);
             covariance.iter_mut().zip(&part).for_each(|(c, &p)| *c += f64::from(p) / n as f64);
         }
-        // The product's two triangles may differ in their last digits.
-        for i in 0..features {
-            for j in 0..i {
-                covariance[i * features + j] = covariance[j * features + i];
-            }
-        }
-        let (variances, axes) = eigen::symmetric(features, covariance);
+        let Eigen { values: variances, vectors: axes } = eigen::symmetric(features, &covariance);
         Ok(Self { mean, axes, variances })
     }
 

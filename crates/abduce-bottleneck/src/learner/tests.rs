@@ -134,12 +134,12 @@ fn the_mask_is_that_of_the_paper() {
     let (code, width) = (g.input(LATENTS), g.input(1));
     let open = g.apply(OpenWidths { fixed: 0, told: Told::Nothing }, &[code, width]);
     let graph = std::sync::Arc::new(g.finish(&[open]));
-    let mut frame = Frame::new(&graph, Purpose::InputGradient(0), CHUNK_ROWS);
+    let mut frame = Frame::new(&graph, Purpose::InputGradient(0), 64);
     let mut total = vec![0.0f32; ROWS * LATENTS];
     for k in 0..=LATENTS {
         frame.begin(ROWS);
         let lanes = frame.lanes();
-        fill(&z, LATENTS, 0..ROWS, &mut frame, 0);
+        frame.fill_input(0, &z);
         frame.input_mut(1).fill(k as f32);
         frame.forward(abduce_kernels::Simd::best(), &[]);
         let slice: Vec<f32> = (0..ROWS).flat_map(|b| upstream[(b * 5 + k) * LATENTS..][..LATENTS].to_vec()).collect();
@@ -254,6 +254,33 @@ fn gradients_of_every_head_are_slopes_of_its_loss() {
             assert!((slope - dot).abs() < 2e-3 * (0.1 + slope.abs()), "{} {schedule:?}: {dot} instead of {slope}", head.name());
         }
     }
+}
+
+/// The same for convolutions, whose chunks are smaller and whose weights are prepared once per step.
+#[test]
+fn gradients_of_convolutions_are_slopes_of_the_loss() {
+    let net = |channels: Vec<usize>| Net::Conv { shape: vec![2, 4, 8], channels, hidden: vec![6], activation: ActivationName::SiLU };
+    let model = Bottleneck::new(ModelSpec::autoencoder(64, 3, net(vec![3, 5]), net(vec![5, 3]), Head::Mse)).expect("a valid model");
+    let mut rng = Seed(8).stream("images", 0);
+    let (n, params) = (70, model.layout().initialise(Seed(3)));
+    let rows = Rows { inputs: vec![(0..n * 64).map(|_| rng.normal() as f32).collect()], ..Rows::default() };
+    let rho = Weights::Linear.rho(3, 0).expect("valid weights");
+    let mut learner = WidthLearner::new(&model, &Compute::with_threads(1), rho, Schedule::Sum, Seed(1));
+    let direction: Vec<f32> = params.iter().map(|_| rng.normal() as f32).collect();
+    let length = direction.iter().map(|v| v * v).sum::<f32>().sqrt();
+    let mut at = |step: f32| {
+        let moved: Vec<f32> = params.iter().zip(&direction).map(|(p, v)| p + step * v / length).collect();
+        learner.run(&moved, &rows, n).0
+    };
+    let slope = (at(2e-2) - at(-2e-2)) / 4e-2;
+    at(0.0);
+    let dot: f64 = learner.gradient().iter().zip(&direction).map(|(g, v)| f64::from(g * v / length)).sum();
+    assert!((slope - dot).abs() < 2e-3 * (0.1 + slope.abs()), "{dot} instead of {slope}");
+    // Sides that can't be halved twice, and images of another size.
+    let odd = Net::Conv { shape: vec![1, 6, 6], channels: vec![2, 2], hidden: vec![], activation: ActivationName::SiLU };
+    let spec = |net: Net| ModelSpec::autoencoder(36, 2, net.clone(), net, Head::Mse);
+    assert!(matches!(Bottleneck::new(spec(odd)), Err(crate::BottleneckError::Halves { side: 6, times: 2 })));
+    assert!(matches!(Bottleneck::new(spec(net(vec![2, 2]))), Err(crate::BottleneckError::Shape(_))));
 }
 
 /// The efficient Matryoshka classifier: at width m the logits are W[:, :m] z[:m] + b with one W for all widths.

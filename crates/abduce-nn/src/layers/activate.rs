@@ -1,6 +1,6 @@
 //! Element-wise activation functions.
 
-use crate::layer::{Backward, Forward, Layer};
+use crate::layer::{Backward, Form, Forward, Layer, same_form};
 use abduce_kernels::elementwise::Activation;
 
 /// y = f(x) for every element.
@@ -10,6 +10,14 @@ pub struct Activate(pub Activation);
 impl Layer for Activate {
     fn output_features(&self, inputs: &[usize]) -> Vec<usize> {
         vec![inputs[0]]
+    }
+
+    fn output_form(&self, inputs: &[Form]) -> Form {
+        same_form(inputs)
+    }
+
+    fn has_parameters(&self) -> bool {
+        false
     }
 
     fn forward(&self, at: &mut Forward<'_>) {

@@ -1,6 +1,6 @@
 //! Where a branch joins its trunk.
 
-use crate::layer::{Backward, Forward, Layer, pass_on};
+use crate::layer::{Backward, Form, Forward, Layer, pass_on, same_form};
 use abduce_kernels::elementwise::Update;
 
 /// y = a + b.
@@ -11,6 +11,14 @@ impl Layer for Add {
     fn output_features(&self, inputs: &[usize]) -> Vec<usize> {
         debug_assert_eq!(inputs[0], inputs[1]);
         vec![inputs[0]]
+    }
+
+    fn output_form(&self, inputs: &[Form]) -> Form {
+        same_form(inputs)
+    }
+
+    fn has_parameters(&self) -> bool {
+        false
     }
 
     fn forward(&self, at: &mut Forward<'_>) {
@@ -34,6 +42,14 @@ impl Layer for GatedAdd {
     fn output_features(&self, inputs: &[usize]) -> Vec<usize> {
         debug_assert!(inputs.len() == 3 && inputs.iter().all(|&f| f == inputs[0]));
         vec![inputs[0]]
+    }
+
+    fn output_form(&self, inputs: &[Form]) -> Form {
+        same_form(inputs)
+    }
+
+    fn has_parameters(&self) -> bool {
+        false
     }
 
     fn forward(&self, at: &mut Forward<'_>) {

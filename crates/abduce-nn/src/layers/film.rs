@@ -14,6 +14,10 @@ impl Layer for Film {
         vec![inputs[0]]
     }
 
+    fn has_parameters(&self) -> bool {
+        false
+    }
+
     fn forward(&self, at: &mut Forward<'_>) {
         let (x, (scale, shift)) = (at.inputs.get(0), at.inputs.get(1).split_at(at.inputs.get(0).len()));
         let y = &mut at.outputs[0];

@@ -16,6 +16,10 @@ impl Layer for Gather {
         vec![self.features.len()]
     }
 
+    fn has_parameters(&self) -> bool {
+        false
+    }
+
     fn forward(&self, at: &mut Forward<'_>) {
         let (x, lanes) = (at.inputs.get(0), at.lanes);
         for (row, &f) in at.outputs[0].chunks_exact_mut(lanes).zip(&self.features) {

@@ -41,6 +41,10 @@ impl Layer for OpenWidths {
         vec![self.fixed + inputs[0] + usize::from(self.told != Told::Nothing)]
     }
 
+    fn has_parameters(&self) -> bool {
+        false
+    }
+
     fn forward(&self, at: &mut Forward<'_>) {
         let (z, lanes) = (at.inputs.get(0), at.lanes);
         let k = (at.inputs.len() > self.width_input()).then(|| at.inputs.get(self.width_input()));

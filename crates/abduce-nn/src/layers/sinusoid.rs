@@ -44,6 +44,10 @@ impl Layer for Sinusoid {
         vec![2 * self.frequencies.len()]
     }
 
+    fn has_parameters(&self) -> bool {
+        false
+    }
+
     fn forward(&self, at: &mut Forward<'_>) {
         let (t, lanes) = (at.inputs.get(0), at.lanes);
         let (sines, cosines) = at.outputs[0].split_at_mut(self.frequencies.len() * lanes);

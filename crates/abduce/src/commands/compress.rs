@@ -69,6 +69,9 @@ struct TrainArgs {
     /// Widths of the decoder's hidden layers, where they are others.
     #[arg(long, value_parser = hidden)]
     decoder_hidden: Option<Hidden>,
+    /// Channels of convolutions that halve the images, before the hidden layers; the decoder has them in reverse.
+    #[arg(long, value_parser = hidden, value_name = "CHANNELS,…", default_value = "none")]
+    conv: Hidden,
     /// Activation of the hidden layers.
     #[arg(long, value_parser = activation_name, default_value = "SiLU")]
     activation: Activation,
@@ -247,6 +250,7 @@ pub fn run(session: &Session, args: &CompressArgs) -> Result<Ending, Error> {
                     latents: usize::from(args.width),
                     encoder: args.hidden.0.clone(),
                     decoder,
+                    conv: args.conv.0.clone(),
                     activation: activation(args.activation),
                     head: args.head,
                     weights: args.weights.clone(),

@@ -37,8 +37,9 @@ pub use data::{DataConfig, NanRows};
 pub use explain::explain;
 pub use infer::{InferConfig, ModelConfig, Parameter, Schedule, TrainConfig};
 pub use nets::{
-    Activation, AffineFlowConfig, Backend, DensityConfig, EmbeddingConfig, Engine, FcnConfig, IobConfig, MadeConfig, MafRqsConfig,
-    MdnConfig, NetConfig, NetSort, NsfConfig, ResidualMlpConfig, SdeType, WidthWeights,
+    Activation, AffineFlowConfig, Backend, CnnConfig, DeepSetConfig, DensityConfig, EmbeddingConfig, Engine, FcnConfig, GnnConfig,
+    IobConfig, MadeConfig, MafRqsConfig, MdnConfig, NetConfig, NetSort, NsfConfig, Padding, Pooling, ResNetConfig, ResidualMlpConfig,
+    SdeType, SetTransformerConfig, TransformerConfig, WidthWeights,
 };
 pub use paths::{POSTERIOR_FILE, PathRules, posterior_file_name};
 pub use pipeline::{CompareConfig, CompareScale, PipelineConfig, PredictConfig, ReportConfig, SampleConfig, SimulateConfig};

@@ -9,9 +9,6 @@ pub(crate) type Unavailable = &'static [&'static str];
 /// Engines, with sbi's aliases.
 pub(crate) const ENGINES: Unavailable = &["MCABC", "SMCABC", "SNPE_A", "SNPE_B", "ABC", "SMC"];
 
-/// Embeddings.
-pub(crate) const EMBEDDINGS: Unavailable = &["CNN"];
-
 /// Keys of data files that belong to other loaders than the plain numpy one: (key, loader).
 pub(crate) const LOADER_KEYS: &[(&str, &str)] = &[
     ("x_root", "SummarizerDatasetLoader"),
@@ -140,9 +137,18 @@ pub(crate) const OBJECTS: &[Classes] = &[
     Classes {
         type_name: "EmbeddingConfig",
         kind: "embedding",
-        modules: &["ili.embedding", "ili.embedding.fcn"],
-        classes: &[class("FCN", "fcn"), class("IOB", "iob")],
-        unavailable: EMBEDDINGS,
+        modules: &["ili.embedding", "ili.embedding.fcn", "ili.embedding.cnn"],
+        classes: &[
+            class("FCN", "fcn"),
+            class("IOB", "iob"),
+            class("CNN", "cnn"),
+            class("ResNet", "res_net"),
+            class("DeepSet", "deep_set"),
+            class("SetTransformer", "set_transformer"),
+            class("Transformer", "transformer"),
+            class("GNN", "gnn"),
+        ],
+        unavailable: &[],
     },
     Classes {
         type_name: "MetricConfig",

@@ -1,7 +1,8 @@
 //! From the configuration of nets and training to what the libraries build.
 
 use crate::config::{
-    self, Activation, DensityConfig, EmbeddingConfig, InferConfig, ModelConfig, NetSort, Schedule, SdeType, TrainConfig, WidthWeights,
+    self, Activation, DensityConfig, EmbeddingConfig, InferConfig, ModelConfig, NetSort, Padding, Pooling, Schedule, SdeType, TrainConfig,
+    WidthWeights,
 };
 use crate::error::Error;
 use abduce_density::{ClassifierSpec, DensitySpec, SplineSpec};
@@ -10,11 +11,11 @@ use abduce_inference::sequential::{AtomicLoss, Strategy};
 use abduce_inference::training::{Engine, NetSpec, NetworkSpec, RatioLoss};
 use abduce_nn::adam::AdamConfig;
 use abduce_nn::widths::Weights;
-use abduce_nn::{ActivationName, EmbeddingSpec, trainer};
+use abduce_nn::{ActivationName, EmbeddingSpec, nets, trainer};
 
-/// Every net of the ensemble, repeats written out. `x_len` is the number of values of a datum.
-pub fn nets(config: &InferConfig, x_len: usize) -> Result<Vec<NetSpec>, Error> {
-    let embedding = embedding(config.embedding_net.as_ref(), x_len)?;
+/// Every net of the ensemble, repeats written out. `x_shape` is the shape of a datum.
+pub fn nets(config: &InferConfig, x_shape: &[usize]) -> Result<Vec<NetSpec>, Error> {
+    let embedding = embedding(config.embedding_net.as_ref(), x_shape)?;
     let net = |net: &config::NetConfig| NetSpec {
         network: network(&net.density, &config.model),
         embedding: embedding.clone(),
@@ -100,8 +101,14 @@ fn network(config: &DensityConfig, model: &ModelConfig) -> NetworkSpec {
     })
 }
 
-fn embedding(config: Option<&EmbeddingConfig>, x_len: usize) -> Result<EmbeddingSpec, Error> {
-    Ok(match config {
+/// The embedding for data of this shape.
+fn embedding(config: Option<&EmbeddingConfig>, x_shape: &[usize]) -> Result<EmbeddingSpec, Error> {
+    let x_len: usize = x_shape.iter().product();
+    // A grid without a stated shape has one channel; a set without one has members along its first axis.
+    let grid = |stated: &Option<Vec<usize>>| stated.clone().unwrap_or_else(|| [&[1], x_shape].concat());
+    let set =
+        |stated: Option<[usize; 2]>| stated.unwrap_or_else(|| [x_shape.first().copied().unwrap_or(0), x_shape.iter().skip(1).product()]);
+    let spec = match config {
         None => EmbeddingSpec::Identity,
         Some(EmbeddingConfig::Fcn(fcn)) => {
             if let Some(expected) = fcn.n_input.filter(|&expected| expected != x_len) {
@@ -135,7 +142,86 @@ fn embedding(config: Option<&EmbeddingConfig>, x_len: usize) -> Result<Embedding
                 },
             }
         }
-    })
+        Some(EmbeddingConfig::Cnn(c)) => EmbeddingSpec::Cnn(nets::Cnn {
+            in_shape: grid(&c.in_shape),
+            n_channels: c.n_channels.clone(),
+            kernel_sizes: c.kernel_sizes.clone(),
+            strides: c.strides.clone(),
+            pool_sizes: c.pool_sizes.clone(),
+            n_hiddens: c.n_hiddens.clone(),
+            activation: activation(c.act_fn),
+            edge: edge(c.padding),
+        }),
+        Some(EmbeddingConfig::ResNet(c)) => EmbeddingSpec::ResNet(nets::ResNet {
+            in_shape: grid(&c.in_shape),
+            n_channels: c.n_channels.clone(),
+            blocks: c.num_blocks,
+            kernel_size: c.kernel_size,
+            groups: 8,
+            n_output: c.n_output,
+            activation: activation(c.act_fn),
+            edge: edge(c.padding),
+        }),
+        Some(EmbeddingConfig::DeepSet(c)) => EmbeddingSpec::DeepSet(nets::DeepSet {
+            in_shape: set(c.in_shape),
+            n_features: c.n_features.clone(),
+            pooling: pooling(c.pooling),
+            n_hiddens: c.n_hiddens.clone(),
+            activation: activation(c.act_fn),
+        }),
+        Some(EmbeddingConfig::SetTransformer(c)) => EmbeddingSpec::SetTransformer(nets::SetTransformer {
+            in_shape: set(c.in_shape),
+            width: c.hidden_features,
+            heads: c.num_heads,
+            layers: c.num_layers,
+            inner: 2 * c.hidden_features,
+            inducing: c.num_inducing,
+            seeds: c.num_seeds,
+            n_hiddens: c.n_hiddens.clone(),
+            activation: activation(c.act_fn),
+        }),
+        Some(EmbeddingConfig::Transformer(c)) => EmbeddingSpec::Transformer(nets::Transformer {
+            in_shape: set(c.in_shape),
+            width: c.hidden_features,
+            heads: c.num_heads,
+            layers: c.num_layers,
+            inner: 4 * c.hidden_features,
+            dropout: c.dropout as f32,
+            pooling: pooling(c.pooling),
+            n_hiddens: c.n_hiddens.clone(),
+            activation: activation(c.act_fn),
+        }),
+        Some(EmbeddingConfig::Gnn(c)) => EmbeddingSpec::GraphNet(nets::GraphNet {
+            in_shape: set(c.in_shape),
+            axes: c.num_axes,
+            neighbours: c.num_neighbours,
+            radius: c.radius.map(|r| r as f32),
+            period: None,
+            hidden: c.hidden_features,
+            rounds: c.num_rounds,
+            pooling: pooling(c.pooling),
+            n_hiddens: c.n_hiddens.clone(),
+            activation: activation(c.act_fn),
+        }),
+    };
+    spec.check(x_len).map_err(|error| Error::failed(format!("embedding_net: {error}"), format!("a datum has the shape {x_shape:?}")))?;
+    Ok(spec)
+}
+
+const fn edge(padding: Padding) -> nets::Edge {
+    match padding {
+        Padding::Valid => nets::Edge::Valid,
+        Padding::Same => nets::Edge::Zeros,
+        Padding::Periodic => nets::Edge::Periodic,
+    }
+}
+
+const fn pooling(pooling: Pooling) -> nets::SetPooling {
+    match pooling {
+        Pooling::Mean => nets::SetPooling::Mean,
+        Pooling::Sum => nets::SetPooling::Sum,
+        Pooling::Max => nets::SetPooling::Max,
+    }
 }
 
 /// The kernel's name of an activation.

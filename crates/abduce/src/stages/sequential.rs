@@ -110,7 +110,7 @@ fn train_in_rounds(
     let prior = build_prior(&infer.prior, "prior")?;
     let x_shape = x_obs.row_shape().to_vec();
     let parameters = parameter_names(infer, inputs.parameters.as_deref(), prior.parameters());
-    let specs = nets(infer, x_obs.row_len())?;
+    let specs = nets(infer, &x_shape)?;
     let seed = Seed(infer.seed);
     let task = SequentialTask {
         strategy: strategy(&infer.model, &infer.train_args),

@@ -71,7 +71,7 @@ pub fn train_watched(
         None => Split::by_fraction(source.kept(), infer.train_args.validation_fraction, seed)?,
     };
     let parameters = parameter_names(infer, request.parameters.as_deref(), source.theta_len());
-    let specs = nets(infer, source.x_len())?;
+    let specs = nets(infer, source.x_shape())?;
     let task = TrainingTask {
         engine: engine(&infer.model, &infer.train_args),
         name: &infer.model.name,

@@ -2,6 +2,7 @@
 //!
 //! The same files give the same bytes.
 
+mod dimension;
 mod latents;
 mod losses;
 mod reconstructions;
@@ -49,6 +50,7 @@ pub fn write(session: &Session, folder: &Path, data: &Path, columns: Option<&Pat
     };
     let view = View { session, model: &model, losses: &known, codes: model.encode(&session.compute, &x, model.latents())?, x };
     let mut sections = vec![losses::section(&view)?];
+    sections.extend(dimension::section(&view, folder)?);
     if !matches!(model.model.spec().head, Head::Flow { .. }) {
         if known.task == Task::Reconstruction {
             sections.extend(reconstructions::section(&view)?);
@@ -121,6 +123,9 @@ fn overview(view: &View<'_>) -> Vec<(String, String)> {
         abduce_bottleneck::Net::Dense { hidden, activation } => {
             let widths = hidden.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
             activation.map_or(format!("linear layers {widths}"), |a| format!("layers {widths} with {a:?}"))
+        }
+        abduce_bottleneck::Net::Conv { channels, hidden, activation, .. } => {
+            format!("convolutions with {channels:?} channels, layers {hidden:?}, {activation:?}")
         }
         other => format!("{other:?}"),
     };

@@ -73,6 +73,8 @@ pub struct Training {
     pub encoder: Vec<usize>,
     /// Widths of the decoder's hidden layers.
     pub decoder: Vec<usize>,
+    /// Channels of convolutions before the encoder's hidden layers, and in reverse behind the decoder's; none for fully connected networks.
+    pub conv: Vec<usize>,
     /// Activation behind each.
     pub activation: ActivationName,
     /// Loss.
@@ -327,7 +329,22 @@ fn stopped(session: &Session, out: &Path) -> Result<(), Error> {
 }
 
 fn spec(request: &Training, x: &Array, y: Option<&Array>) -> Result<ModelSpec, Error> {
-    let net = |hidden: &[usize]| Net::Dense { hidden: hidden.to_vec(), activation: (!hidden.is_empty()).then_some(request.activation) };
+    let dense = |hidden: &[usize]| Net::Dense { hidden: hidden.to_vec(), activation: (!hidden.is_empty()).then_some(request.activation) };
+    // Images without an axis for channels have one.
+    let shape = if x.row_shape().len() < 3 { [&[1], x.row_shape()].concat() } else { x.row_shape().to_vec() };
+    let conv = |hidden: &[usize], channels: Vec<usize>| Net::Conv {
+        shape: shape.clone(),
+        channels,
+        hidden: hidden.to_vec(),
+        activation: request.activation,
+    };
+    let (encoder, decoder) = if request.conv.is_empty() {
+        (dense(&request.encoder), dense(&request.decoder))
+    } else {
+        let back = request.conv.iter().rev().copied().collect();
+        let decoder = if y.is_none() { conv(&request.decoder, back) } else { dense(&request.decoder) };
+        (conv(&request.encoder, request.conv.clone()), decoder)
+    };
     let targets = y.map_or(x.row_len(), Array::row_len);
     let head = match request.head {
         HeadName::Mse => Head::Mse,
@@ -344,7 +361,7 @@ fn spec(request: &Training, x: &Array, y: Option<&Array>) -> Result<ModelSpec, E
             Head::CrossEntropy { classes: y.data().iter().fold(1.0f32, |top, &class| top.max(class)) as usize + 1 }
         }
     };
-    Ok(ModelSpec::supervised(x.row_len(), targets, request.latents, net(&request.encoder), net(&request.decoder), head))
+    Ok(ModelSpec::supervised(x.row_len(), targets, request.latents, encoder, decoder, head))
 }
 
 fn plan(request: &Training) -> Plan {
