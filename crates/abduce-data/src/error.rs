@@ -9,6 +9,14 @@ pub type Result<T, E = DataError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
+    /// A file in the IDX format that holds something else than it says.
+    #[error("{path}: {reason}")]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The operating system refused (missing file, no permission, disk full).
     #[error("{}: cannot {action}: {source}", path.display())]
     Io {

@@ -32,6 +32,7 @@ pub mod artefact;
 pub mod batches;
 pub mod block;
 pub mod error;
+pub mod idx;
 pub mod model;
 pub mod npy;
 pub mod npz;

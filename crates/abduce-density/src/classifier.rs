@@ -103,6 +103,9 @@ impl Classifier {
         let ClassifierArchitecture { classifier, embedding, features, context } = &architecture;
         classifier.check()?;
         check_range(classifier.family(), "number of parameters", *features, 1, 4096)?;
+        if matches!(embedding, EmbeddingSpec::Iob { .. }) {
+            return Err(SpecError::Ordered { family: classifier.family() });
+        }
         check_range(classifier.family(), "number of data", *context, 1, usize::MAX)?;
         embedding.check(*context)?;
         let mut layout = Layout::new();

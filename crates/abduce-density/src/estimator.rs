@@ -4,11 +4,12 @@ use crate::conditioner::{MaskedMlp, ResidualShape, Seen, mlp};
 use crate::flow::{Autoregressive, Coupling, CouplingNet, circular_spline_of, feature_order, spline_of};
 use crate::mixture::{GaussianMixture, MixtureShape, draw_component};
 use crate::scorer::{By, Indexed, Scorer, rows_from, rows_into};
-use crate::spec::{AUTOREGRESSIVE_ACTIVATION, COUPLING_ACTIVATION, DensitySpec, Space, SpecError};
+use crate::spec::{AUTOREGRESSIVE_ACTIVATION, COUPLING_ACTIVATION, DensitySpec, Space, SpecError, check_range};
 use crate::transform::{Direction, Elementwise, LuLinear, NormalBase, OdeFlow, OdeShape, UniformAngles, Univariate};
 use abduce_data::{Rng, Seed};
 use abduce_nn::layers::Activate;
 use abduce_nn::step::CHUNK_ROWS;
+use abduce_nn::widths::WidthLaw;
 use abduce_nn::{Compute, EmbeddingSpec, Frame, Graph, GraphBuilder, Layout, Purpose, Value};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -68,6 +69,10 @@ impl Estimator {
                 high: 4096,
             });
         }
+        if let EmbeddingSpec::Iob { fixed, weights, .. } = embedding {
+            check_range("iob", "number of fixed summaries", *fixed, 0, context)?;
+            weights.rho(embedding.ordered_latents(context).unwrap_or(0), 0)?;
+        }
         if context > 0 {
             embedding.check(context)?;
         }
@@ -110,7 +115,28 @@ impl Estimator {
         &self.layout
     }
 
-    /// (θ, x) → log q(θ | x), embedding included: the graph that training runs backward. Inputs: θ, then x if there is a context.
+    /// The law of an ordered embedding's random widths; `None` for others.
+    pub fn width_law(&self) -> Option<WidthLaw> {
+        let (EmbeddingSpec::Iob { weights, .. }, latents) = (&self.architecture.embedding, self.scorer.latents?) else { return None };
+        // Checked when the estimator was built.
+        weights.rho(latents, 0).ok().map(|rho| WidthLaw::above(&rho, 0))
+    }
+
+    /// K of an ordered embedding ([`EmbeddingSpec::Iob`]); `None` for others.
+    pub const fn ordered_latents(&self) -> Option<usize> {
+        self.scorer.latents
+    }
+
+    /// The density with an ordered embedding open to its first `width` summaries, 0..K; `None` where the embedding is not ordered or has fewer.
+    pub fn at_width(&self, width: usize) -> Option<Self> {
+        self.scorer.latents.filter(|&latents| width <= latents)?;
+        let mut cut = self.clone();
+        cut.scorer.open = width;
+        Some(cut)
+    }
+
+    /// (θ, x) → log q(θ | x), embedding included: the graph that training runs backward. Inputs: θ, then x if there is a context, then the width
+    /// (1 feature) where the embedding is ordered.
     pub const fn joint(&self) -> &Arc<Graph> {
         &self.scorer.joint
     }
@@ -217,6 +243,15 @@ impl Estimator {
         frame.forward(compute.simd, params);
         rows_from(frame.output(0), frame.lanes(), rows, part);
     }
+}
+
+/// Appends log q(θ | c) of a density to a graph that has its own ways of making θ and c, with the density's parameters in the builder's scope.
+///
+/// # Errors
+/// A size of the density that is out of range.
+pub fn append_log_prob(g: &mut GraphBuilder<'_>, density: &DensitySpec, theta: Value, c: Value) -> Result<Value, SpecError> {
+    density.check()?;
+    Ok(build::log_prob(g, density, theta, Some(c)))
 }
 
 /// Fills input `i` of a frame with the same row in every lane.

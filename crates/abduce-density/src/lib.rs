@@ -31,7 +31,7 @@ pub mod transform;
 mod variational;
 
 pub use classifier::{Classifier, ClassifierArchitecture, ClassifierSpec};
-pub use estimator::{Architecture, Estimator};
+pub use estimator::{Architecture, Estimator, append_log_prob};
 pub use scorer::{By, Indexed};
 pub use spec::{DensitySpec, Space, SpecError, SplineSpec};
 pub use variational::{VariationalFlow, VariationalWork};

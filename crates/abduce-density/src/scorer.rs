@@ -35,6 +35,10 @@ pub(crate) struct Scorer {
     embed: Option<Arc<Graph>>,
     /// (input, summaries) → score.
     score: Arc<Graph>,
+    /// K of an ordered embedding: the graphs that hold it have the width as their last input.
+    pub(crate) latents: Option<usize>,
+    /// How far an ordered embedding is open when scoring and drawing.
+    pub(crate) open: usize,
 }
 
 impl Scorer {
@@ -48,14 +52,19 @@ impl Scorer {
         let summaries = if context == 0 { 0 } else { embedding.out_features(context) };
         let mut g = GraphBuilder::new(layout);
         let input = g.input(features);
-        let c = (context > 0).then(|| g.input(context)).map(|x| embedding.apply(&mut g, x));
+        let latents = embedding.ordered_latents(context).filter(|_| context > 0);
+        let embedded = |g: &mut GraphBuilder<'_>| {
+            let x = g.input(context);
+            let width = latents.map(|_| g.input(1));
+            embedding.apply_at(g, x, width)
+        };
+        let c = (context > 0).then(|| embedded(&mut g));
         let score = head(&mut g, input, c);
         let joint = Arc::new(g.finish(&[score]));
 
         let embed = (context > 0 && *embedding != EmbeddingSpec::Identity).then(|| {
             let mut g = GraphBuilder::new(layout);
-            let x = g.input(context);
-            let c = embedding.apply(&mut g, x);
+            let c = embedded(&mut g);
             Arc::new(g.finish(&[c]))
         });
 
@@ -64,7 +73,7 @@ impl Scorer {
         let c = (context > 0).then(|| g.input(summaries));
         let value = head(&mut g, input, c);
         let score = Arc::new(g.finish(&[value]));
-        Self { features, context, summaries, joint, embed, score }
+        Self { features, context, summaries, joint, embed, score, latents, open: latents.unwrap_or(0) }
     }
 
     /// Summaries of each row of `x` (n, context): (n, summaries).
@@ -77,10 +86,20 @@ impl Scorer {
             compute,
             params,
             (&mut out, self.summaries),
-            |range, frame| rows_into(x, self.context, range, frame, 0, |r| r),
+            |range, frame| {
+                rows_into(x, self.context, range, frame, 0, |r| r);
+                self.fill_width(frame, 1);
+            },
             |range, frame, part| rows_from(frame.output(0), frame.lanes(), range.len(), part),
         );
         out
+    }
+
+    /// The width of an ordered embedding into input `i`; nothing for others, whose graphs don't have it.
+    fn fill_width(&self, frame: &mut Frame, i: usize) {
+        if self.latents.is_some() {
+            frame.input_mut(i).fill(self.open as f32);
+        }
     }
 
     /// Scores of `rows` pairs; the context's table is embedded once.
@@ -145,6 +164,9 @@ impl Scorer {
                 rows_into(input.table, self.features, range.clone(), &mut frame, 0, &input.row);
                 if table_width > 0 {
                     rows_into(table, table_width, range.clone(), &mut frame, 1, &context.row);
+                }
+                if by == By::Context {
+                    self.fill_width(&mut frame, 2);
                 }
                 frame.forward(compute.simd, params);
                 score.copy_from_slice(&frame.output(0)[..range.len()]);

@@ -2,6 +2,7 @@
 
 use abduce_kernels::elementwise::Activation;
 use abduce_kernels::monotone::MAX_TERMS;
+use abduce_nn::widths::WeightsError;
 use serde::{Deserialize, Serialize};
 
 /// A family of conditional densities and its size. Its serialised form is part of the model file.
@@ -191,6 +192,15 @@ pub enum SpecError {
         /// The density family.
         family: &'static str,
     },
+    /// An ordered embedding in front of a network that is not trained at its widths.
+    #[error("{family}: an ordered embedding (iob) is for posterior densities")]
+    Ordered {
+        /// The network's family.
+        family: &'static str,
+    },
+    /// Weights of the widths of an ordered embedding that are none.
+    #[error("iob: {0}")]
+    Weights(#[from] WeightsError),
     /// The embedding does not fit the data.
     #[error("embedding: {0}")]
     Embedding(#[from] abduce_nn::layers::ShapeError),

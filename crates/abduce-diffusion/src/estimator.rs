@@ -60,6 +60,9 @@ pub enum ArchitectureError {
     /// The dimension of θ.
     #[error("the number of parameters is {0}, expected 1 to 4096")]
     Features(usize),
+    /// An ordered embedding, whose widths vector fields are not trained at.
+    #[error("an ordered embedding (iob) is for posterior densities, not for vector fields")]
+    Ordered,
 }
 
 /// Whether a training graph holds the control variate.
@@ -118,6 +121,9 @@ impl FieldEstimator {
         let (features, context) = (*features, *context);
         if !(1..=4096).contains(&features) {
             return Err(ArchitectureError::Features(features));
+        }
+        if matches!(embedding, EmbeddingSpec::Iob { .. }) {
+            return Err(ArchitectureError::Ordered);
         }
         if context > 0 {
             embedding.check(context)?;

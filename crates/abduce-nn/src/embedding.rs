@@ -1,9 +1,10 @@
 //! Networks that compress the data before a density sees it, trained jointly with it.
 
 use crate::graph::{GraphBuilder, Value};
-use crate::layers::{Activate, Add, Linear, ShapeError};
+use crate::layers::{Activate, Add, Linear, OpenWidths, ShapeError, Told};
 use crate::nets::{Cnn, DeepSet, GraphNet, ResNet, SetTransformer, Transformer};
 use crate::params::Layout;
+use crate::widths::Weights;
 use abduce_kernels::elementwise::Activation;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,17 @@ pub enum EmbeddingSpec {
     Transformer(Transformer),
     /// Point clouds: messages between neighbours.
     GraphNet(GraphNet),
+    /// An information-ordered bottleneck (Ho, Zhao and Wandelt 2023, arXiv:2305.11213) behind another network: its summaries are trained at all widths at
+    /// once, so that the first tells most about what is inferred, the second most of what is left, and so on. The summaries of width k are
+    /// x₁..x_fixed, s₁..s_k, 0, …, 0 and k/K.
+    Iob {
+        /// x → s₁..s_K; an affine map where it is the identity.
+        network: Box<Self>,
+        /// The first so many features of x are summaries of their own, always open, before those that are ordered.
+        fixed: usize,
+        /// How much each width counts.
+        weights: Weights,
+    },
 }
 
 /// Activations by their usual names.
@@ -108,12 +120,21 @@ impl EmbeddingSpec {
             Self::Identity => features,
             Self::Fcn { hidden, .. } => hidden.last().copied().unwrap_or(features),
             Self::Residual { out, .. } => *out,
+            Self::Iob { network, fixed, .. } => fixed + network.out_features(features) + 1,
             Self::Cnn(net) => net.out_features(),
             Self::ResNet(net) => net.out_features(),
             Self::DeepSet(net) => net.out_features(),
             Self::SetTransformer(net) => net.out_features(),
             Self::Transformer(net) => net.out_features(),
             Self::GraphNet(net) => net.out_features(),
+        }
+    }
+
+    /// K of an ordered embedding, whose widths are 0..K; `None` for all others.
+    pub fn ordered_latents(&self, features: usize) -> Option<usize> {
+        match self {
+            Self::Iob { network, .. } => Some(network.out_features(features)),
+            _ => None,
         }
     }
 
@@ -125,23 +146,41 @@ impl EmbeddingSpec {
         let mut layout = Layout::new();
         let mut g = GraphBuilder::new(&mut layout);
         let x = g.input(features);
-        self.try_apply(&mut g, x).map(|_| ())
+        self.try_apply(&mut g, x, None).map(|_| ())
     }
 
-    /// Adds the network in the scope `embedding`; gives the summaries.
+    /// Adds the network in the scope `embedding`; gives the summaries, all of them open where they are ordered.
     ///
     /// # Panics
     /// If it does not fit: [`EmbeddingSpec::check`] first.
     pub fn apply(&self, g: &mut GraphBuilder<'_>, x: Value) -> Value {
-        match self.try_apply(g, x) {
+        self.apply_at(g, x, None)
+    }
+
+    /// As [`EmbeddingSpec::apply`], open to a width per row where the embedding is ordered.
+    ///
+    /// # Panics
+    /// If it does not fit: [`EmbeddingSpec::check`] first.
+    pub fn apply_at(&self, g: &mut GraphBuilder<'_>, x: Value, width: Option<Value>) -> Value {
+        match self.try_apply(g, x, width) {
             Ok(summaries) => summaries,
             Err(error) => panic!("an embedding that was not checked: {error}"),
         }
     }
 
-    fn try_apply(&self, g: &mut GraphBuilder<'_>, x: Value) -> Result<Value, ShapeError> {
+    fn try_apply(&self, g: &mut GraphBuilder<'_>, x: Value, width: Option<Value>) -> Result<Value, ShapeError> {
         g.scoped("embedding", |g| {
             Ok(match self {
+                Self::Iob { network, fixed, .. } => {
+                    let latents = network.out_features(g.features(x));
+                    let s = match &**network {
+                        Self::Identity => Linear::apply(g, "code", &[x], latents),
+                        other => other.try_apply(g, x, None)?,
+                    };
+                    let x = (*fixed > 0).then_some(x);
+                    let inputs: Vec<Value> = [Some(s), x, width].into_iter().flatten().collect();
+                    g.apply(OpenWidths { fixed: *fixed, told: Told::WidthOver(latents as f32) }, &inputs)
+                }
                 Self::Cnn(net) => net.apply(g, x)?,
                 Self::ResNet(net) => net.apply(g, x)?,
                 Self::DeepSet(net) => net.apply(g, x)?,

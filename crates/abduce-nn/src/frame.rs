@@ -18,6 +18,8 @@ pub enum Purpose {
     Train,
     /// As `Train`, and gradients of the graph's inputs are kept.
     InputGradients,
+    /// As `Train`, and the gradient of this one input is kept.
+    InputGradient(usize),
 }
 
 /// Places of values and gradients, and which layer writes a gradient first.
@@ -116,7 +118,8 @@ impl Plan {
         }
         // A gradient is wanted where a wanted input or a layer with parameters lies before it.
         let mut wanted = vec![false; graph.features.len()];
-        graph.inputs.iter().for_each(|&v| wanted[v] = purpose == Purpose::InputGradients);
+        let asked = |input: usize| purpose == Purpose::InputGradients || purpose == Purpose::InputGradient(input);
+        graph.inputs.iter().enumerate().for_each(|(input, &v)| wanted[v] = asked(input));
         for node in &graph.nodes {
             let leads_on = node.layer.has_parameters() || node.inputs.iter().any(|&v| wanted[v]);
             node.outputs.iter().for_each(|&v| wanted[v] = leads_on);

@@ -25,6 +25,8 @@ pub mod nets;
 pub mod params;
 pub mod step;
 pub mod trainer;
+pub mod width_rows;
+pub mod widths;
 
 pub use embedding::{ActivationName, EmbeddingSpec};
 pub use evaluate::{Compute, evaluate};

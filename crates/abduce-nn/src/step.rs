@@ -32,41 +32,33 @@ pub fn chunks(rows: usize) -> impl ExactSizeIterator<Item = Range<usize>> + Clon
     chunks_of(rows, CHUNK_ROWS)
 }
 
+/// One worker's part of a step.
 #[derive(Debug)]
-struct Slot {
-    frame: Frame,
+struct Slot<W> {
+    workspace: W,
     gradient: Vec<f32>,
     loss: f64,
 }
 
-/// The workspace of training steps on one graph. Nothing is allocated inside a step.
+/// A batch cut into chunks, chunks dealt to workspaces `W` on threads, and the workspaces' gradients added up in a fixed order: the part of a
+/// step that does not depend on what runs in a chunk. Nothing is allocated after the first step of a size.
 #[derive(Debug)]
-pub struct Step {
+pub struct Spread<W> {
     simd: Simd,
     threads: Threads,
-    slots: Vec<Slot>,
+    slots: Vec<Slot<W>>,
     gradient: Vec<f32>,
     mask: Option<Vec<f32>>,
-    graph: Arc<Graph>,
     chunk_rows: usize,
     max_slots: usize,
-    prepared: Vec<f32>,
 }
 
-impl Step {
-    /// A workspace for batches of any size. `mask` is the layout's gradient mask.
-    pub fn new(graph: &Arc<Graph>, parameters: usize, mask: Option<&[f32]>, simd: Simd, threads: &Threads) -> Self {
-        Self {
-            simd,
-            threads: threads.clone(),
-            slots: Vec::new(),
-            gradient: vec![0.0; parameters],
-            mask: mask.map(<[f32]>::to_vec),
-            graph: Arc::clone(graph),
-            chunk_rows: graph.chunk_rows(),
-            max_slots: (SLOT_FLOATS / parameters.max(1)).clamp(4, MAX_SLOTS),
-            prepared: Vec::new(),
-        }
+impl<W: Send> Spread<W> {
+    /// For a model of `parameters` parameters in chunks of at most `chunk_rows` rows; `mask` is the layout's gradient mask.
+    pub fn new(parameters: usize, mask: Option<&[f32]>, chunk_rows: usize, simd: Simd, threads: &Threads) -> Self {
+        let (threads, mask) = (threads.clone(), mask.map(<[f32]>::to_vec));
+        let max_slots = (SLOT_FLOATS / parameters.max(1)).clamp(4, MAX_SLOTS);
+        Self { simd, threads, slots: Vec::new(), gradient: vec![0.0; parameters], mask, chunk_rows, max_slots }
     }
 
     /// The gradient of the last step, over the whole batch.
@@ -74,78 +66,26 @@ impl Step {
         &self.gradient
     }
 
-    /// *Fused* schedule, for losses that are sums over rows: each chunk runs forward, `loss`, backward while it is in cache.
-    ///
-    /// `fill(rows, frame)` writes the inputs of these rows of the batch; `loss(rows, frame)` reads the outputs, writes their
-    /// gradients (zero in padding lanes) and returns the chunk's part of the loss. Returns the loss and the gradient's norm.
-    pub fn fused(
-        &mut self,
-        params: &[f32],
-        rows: usize,
-        fill: impl Fn(Range<usize>, &mut Frame) + Sync,
-        loss: impl Fn(Range<usize>, &mut Frame) -> f64 + Sync,
-    ) -> (f64, f64) {
+    /// Runs `work(rows, workspace, gradient)` on every chunk of `rows` rows: it adds to the gradient and returns its part of the loss.
+    /// Returns the loss and the gradient's norm; `make` makes missing workspaces.
+    pub fn run(&mut self, rows: usize, make: impl Fn() -> W, work: impl Fn(Range<usize>, &mut W, &mut [f32]) -> f64 + Sync) -> (f64, f64) {
         let chunks = chunks_of(rows, self.chunk_rows);
         let slots = chunks.len().min(self.max_slots);
-        self.provide(slots);
-        self.graph.prepare(self.simd, &self.threads, params, &mut self.prepared);
-        let (simd, count, prepared) = (self.simd, chunks.len(), &self.prepared[..]);
+        self.provide(slots, make);
+        let count = chunks.len();
         self.threads.for_each(&mut self.slots[..slots], |s, slot| {
             slot.gradient.fill(0.0);
             slot.loss = 0.0;
             for range in chunks.clone().skip(s * count / slots).take((s + 1) * count / slots - s * count / slots) {
-                slot.frame.begin(range.len());
-                fill(range.clone(), &mut slot.frame);
-                slot.frame.forward_prepared(simd, params, prepared);
-                slot.loss += loss(range, &mut slot.frame);
-                slot.frame.backward_prepared(simd, params, prepared, Some(&mut slot.gradient));
+                slot.loss += work(range, &mut slot.workspace, &mut slot.gradient);
             }
         });
         self.reduce(slots, 1)
     }
 
-    /// *Split* schedule, for losses that couple rows: all chunks forward, then `loss` over the batch, then all chunks backward.
-    ///
-    /// `loss` gets the frames in the order of [`chunks_of`] with the graph's [`Graph::chunk_rows`], reads their outputs and writes the outputs' gradients.
-    pub fn split(
-        &mut self,
-        params: &[f32],
-        rows: usize,
-        fill: impl Fn(Range<usize>, &mut Frame) + Sync,
-        loss: impl FnOnce(&mut [&mut Frame]) -> f64,
-    ) -> (f64, f64) {
-        let ranges: Vec<_> = chunks_of(rows, self.chunk_rows).collect();
-        self.provide(ranges.len());
-        self.graph.prepare(self.simd, &self.threads, params, &mut self.prepared);
-        let (simd, prepared) = (self.simd, &self.prepared[..]);
-        let slots = &mut self.slots[..ranges.len()];
-        self.threads.for_each(slots, |c, slot| {
-            slot.frame.begin(ranges[c].len());
-            fill(ranges[c].clone(), &mut slot.frame);
-            slot.frame.forward_prepared(simd, params, prepared);
-        });
-        let total = loss(&mut slots.iter_mut().map(|s| &mut s.frame).collect::<Vec<_>>());
-        // Neighbouring chunks share a gradient buffer, so that few are added up in the end.
-        let per_group = ranges.len().div_ceil(self.max_slots);
-        let mut groups: Vec<_> = slots.chunks_mut(per_group).collect();
-        self.threads.for_each(&mut groups, |_, group| {
-            let mut gradient = std::mem::take(&mut group[0].gradient);
-            gradient.fill(0.0);
-            group.iter_mut().for_each(|slot| slot.frame.backward_prepared(simd, params, prepared, Some(&mut gradient)));
-            group[0].gradient = gradient;
-        });
-        slots.iter_mut().for_each(|slot| slot.loss = 0.0);
-        let (_, norm) = self.reduce(ranges.len().div_ceil(per_group), per_group);
-        (total, norm)
-    }
-
-    fn provide(&mut self, slots: usize) {
+    fn provide(&mut self, slots: usize, make: impl Fn() -> W) {
         while self.slots.len() < slots {
-            self.slots.push(Slot {
-                frame: Frame::new(&self.graph, Purpose::Train, self.chunk_rows),
-                gradient: vec![0.0; self.gradient.len()],
-                loss: 0.0,
-            });
+            self.slots.push(Slot { workspace: make(), gradient: vec![0.0; self.gradient.len()], loss: 0.0 });
         }
     }
 
@@ -168,6 +108,91 @@ impl Step {
             ranges.iter().map(|(_, squares)| squares).sum()
         };
         (loss, squares.sqrt())
+    }
+}
+
+/// The workspace of training steps on one graph. Nothing is allocated inside a step.
+#[derive(Debug)]
+pub struct Step {
+    spread: Spread<Frame>,
+    graph: Arc<Graph>,
+    prepared: Vec<f32>,
+}
+
+impl Step {
+    /// A workspace for batches of any size. `mask` is the layout's gradient mask.
+    pub fn new(graph: &Arc<Graph>, parameters: usize, mask: Option<&[f32]>, simd: Simd, threads: &Threads) -> Self {
+        let spread = Spread::new(parameters, mask, graph.chunk_rows(), simd, threads);
+        Self { spread, graph: Arc::clone(graph), prepared: Vec::new() }
+    }
+
+    /// The gradient of the last step, over the whole batch.
+    pub fn gradient(&self) -> &[f32] {
+        self.spread.gradient()
+    }
+
+    /// *Fused* schedule, for losses that are sums over rows: each chunk runs forward, `loss`, backward while it is in cache.
+    ///
+    /// `fill(rows, frame)` writes the inputs of these rows of the batch; `loss(rows, frame)` reads the outputs, writes their
+    /// gradients (zero in padding lanes) and returns the chunk's part of the loss. Returns the loss and the gradient's norm.
+    pub fn fused(
+        &mut self,
+        params: &[f32],
+        rows: usize,
+        fill: impl Fn(Range<usize>, &mut Frame) + Sync,
+        loss: impl Fn(Range<usize>, &mut Frame) -> f64 + Sync,
+    ) -> (f64, f64) {
+        self.graph.prepare(self.spread.simd, &self.spread.threads, params, &mut self.prepared);
+        let (simd, graph, prepared) = (self.spread.simd, &self.graph, &self.prepared[..]);
+        self.spread.run(
+            rows,
+            || Frame::new(graph, Purpose::Train, graph.chunk_rows()),
+            |range, frame, gradient| {
+                frame.begin(range.len());
+                fill(range.clone(), frame);
+                frame.forward_prepared(simd, params, prepared);
+                let part = loss(range, frame);
+                frame.backward_prepared(simd, params, prepared, Some(gradient));
+                part
+            },
+        )
+    }
+
+    /// *Split* schedule, for losses that couple rows: all chunks forward, then `loss` over the batch, then all chunks backward.
+    ///
+    /// `loss` gets the frames in the order of [`chunks_of`] with the graph's [`Graph::chunk_rows`], reads their outputs and writes the outputs' gradients.
+    pub fn split(
+        &mut self,
+        params: &[f32],
+        rows: usize,
+        fill: impl Fn(Range<usize>, &mut Frame) + Sync,
+        loss: impl FnOnce(&mut [&mut Frame]) -> f64,
+    ) -> (f64, f64) {
+        let ranges: Vec<_> = chunks_of(rows, self.spread.chunk_rows).collect();
+        let graph = &self.graph;
+        self.spread.provide(ranges.len(), || Frame::new(graph, Purpose::Train, graph.chunk_rows()));
+        self.graph.prepare(self.spread.simd, &self.spread.threads, params, &mut self.prepared);
+        let (simd, prepared) = (self.spread.simd, &self.prepared[..]);
+        let max_slots = self.spread.max_slots;
+        let slots = &mut self.spread.slots[..ranges.len()];
+        self.spread.threads.for_each(slots, |c, slot| {
+            slot.workspace.begin(ranges[c].len());
+            fill(ranges[c].clone(), &mut slot.workspace);
+            slot.workspace.forward_prepared(simd, params, prepared);
+        });
+        let total = loss(&mut slots.iter_mut().map(|s| &mut s.workspace).collect::<Vec<_>>());
+        // Neighbouring chunks share a gradient buffer, so that few are added up in the end.
+        let per_group = ranges.len().div_ceil(max_slots);
+        let mut groups: Vec<_> = slots.chunks_mut(per_group).collect();
+        self.spread.threads.for_each(&mut groups, |_, group| {
+            let mut gradient = std::mem::take(&mut group[0].gradient);
+            gradient.fill(0.0);
+            group.iter_mut().for_each(|slot| slot.workspace.backward_prepared(simd, params, prepared, Some(&mut gradient)));
+            group[0].gradient = gradient;
+        });
+        slots.iter_mut().for_each(|slot| slot.loss = 0.0);
+        let (_, norm) = self.spread.reduce(ranges.len().div_ceil(per_group), per_group);
+        (total, norm)
     }
 }
 

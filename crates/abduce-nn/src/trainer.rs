@@ -217,6 +217,22 @@ pub enum Ending {
     Interrupted,
 }
 
+/// What turns a batch into a loss and its gradient: the part of training that knows the network.
+pub trait Learner {
+    /// The mean loss of the first `n` rows and the norm of its gradient, which [`Learner::gradient`] then holds. Layers that draw
+    /// numbers draw them from `seed`.
+    fn step(&mut self, params: &[f32], rows: &Rows, n: usize, seed: Seed) -> (f64, f64);
+
+    /// The gradient of the last step.
+    fn gradient(&self) -> &[f32];
+
+    /// Σ of the scores (minus the losses) of `n` held-out rows, times their weights, and Σ of the weights.
+    fn score(&mut self, params: &[f32], rows: &Rows, n: usize) -> (f64, f64);
+
+    /// Called when the held-out rows of an epoch have been scored.
+    fn end_epoch(&mut self) {}
+}
+
 /// Maximises the mean weighted output of `graph` (one feature: a log-density) over the training rows: [`train_on`] with
 /// [`Objective::MeanScore`].
 ///
@@ -234,10 +250,7 @@ pub fn train<S: RowSource>(
     train_on(Objective::MeanScore, graph, layout, compute, config, sources, state, observe)
 }
 
-/// Minimises `objective` over the training rows; `graph` has one output of one feature.
-///
-/// `observe` sees the state after each epoch: progress, checkpoints, and stopping early. On return `state.best` holds the weights of the
-/// epoch with the best validation score, which is minus the objective.
+/// Minimises `objective` over the training rows; `graph` has one output of one feature. See [`train_with`].
 ///
 /// # Errors
 /// Reading fails, a set is empty, or numbers stop being finite.
@@ -247,16 +260,38 @@ pub fn train_on<S: RowSource>(
     layout: &Layout,
     compute: &Compute,
     config: &TrainConfig,
+    sources: (&mut S, &mut S),
+    state: &mut TrainState,
+    observe: impl FnMut(&TrainState) -> ControlFlow<()>,
+) -> Result<Ending, TrainError<S::Error>> {
+    let mut learner = GraphLearner {
+        objective,
+        step: Step::new(graph, layout.len(), layout.gradient_mask(), compute.simd, &compute.threads),
+        scorer: Scorer::new(graph, compute, objective),
+        outputs: Vec::new(),
+        gradient: Vec::new(),
+    };
+    train_with(&mut learner, compute, config, sources, state, observe)
+}
+
+/// Epochs of steps of `learner` over the training rows.
+///
+/// `observe` sees the state after each epoch: progress, checkpoints, and stopping early. On return `state.best` holds the weights of the
+/// epoch with the best validation score.
+///
+/// # Errors
+/// Reading fails, a set is empty, or numbers stop being finite.
+pub fn train_with<S: RowSource>(
+    learner: &mut impl Learner,
+    compute: &Compute,
+    config: &TrainConfig,
     (training, validation): (&mut S, &mut S),
     state: &mut TrainState,
     mut observe: impl FnMut(&TrainState) -> ControlFlow<()>,
 ) -> Result<Ending, TrainError<S::Error>> {
-    let mut step = Step::new(graph, layout.len(), layout.gradient_mask(), compute.simd, &compute.threads);
     let (m, v) = std::mem::take(&mut state.moments);
     let mut adam = Adam::resume(config.adam, m, v, state.progress.steps);
-    let mut scorer = Scorer::new(graph, compute, objective);
     let mut rows = Rows::default();
-    let (mut outputs, mut gradient) = (Vec::new(), Vec::new());
     let mut guard = Guard::new(state.params.len());
     if config.ema_decay.is_some() && state.average.is_empty() {
         state.average = state.params.clone();
@@ -274,31 +309,10 @@ pub fn train_on<S: RowSource>(
                 break;
             }
             let seed = Seed(state.progress.noise_seed).derive("step", ((epoch as u64) << 32) | steps as u64);
-            let fill = |range: Range<usize>, frame: &mut Frame| {
-                frame.set_noise(Noise { seed, first_row: range.start });
-                fill(&rows, range, frame);
-            };
-            let (loss, norm) = match objective {
-                Objective::MeanScore => step.fused(&state.params, n, fill, |range, frame| seed_gradient(&rows, n, range, frame)),
-                Objective::Coupled(coupled) => step.split(&state.params, n, fill, |frames| {
-                    outputs.clear();
-                    frames.iter().for_each(|frame| outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));
-                    gradient.resize(n, 0.0);
-                    let loss = coupled.loss(&outputs, &rows, &mut gradient);
-                    let mut rest = &gradient[..];
-                    for frame in frames {
-                        let (own, tail) = rest.split_at(frame.rows());
-                        let to = frame.output_gradient_mut(0);
-                        to.fill(0.0);
-                        to[..own.len()].copy_from_slice(own);
-                        rest = tail;
-                    }
-                    loss
-                }),
-            };
+            let (loss, norm) = learner.step(&state.params, &rows, n, seed);
             if norm.is_finite() && loss.is_finite() {
                 let rate = rate * 0.5f32.powi(state.progress.halvings as i32);
-                adam.step(compute.simd, &compute.threads, rate, &mut state.params, step.gradient(), norm);
+                adam.step(compute.simd, &compute.threads, rate, &mut state.params, learner.gradient(), norm);
                 if let Some(decay) = config.ema_decay {
                     follow(compute.simd, decay, adam.state().2, &state.params, &mut state.average);
                 }
@@ -326,7 +340,8 @@ pub fn train_on<S: RowSource>(
         }
         validation.start(0);
         let judged = if config.ema_decay.is_some() { &state.average } else { &state.params };
-        let score = scorer.mean(judged, validation, &mut rows)?;
+        let score = mean_score(learner, judged, validation, &mut rows)?;
+        learner.end_epoch();
         if score.is_nan() {
             return Err(TrainError::Diverged { epoch: epoch + 1, what: "the validation score is not a number" });
         }
@@ -411,7 +426,7 @@ fn seed_gradient(rows: &Rows, n: usize, range: Range<usize>, frame: &mut Frame) 
     -score / n as f64
 }
 
-/// The mean score over a pass of a source, in chunks over threads.
+/// Scores of held-out rows, in chunks over threads.
 struct Scorer<'a> {
     compute: Compute,
     objective: Objective<'a>,
@@ -428,45 +443,104 @@ impl<'a> Scorer<'a> {
         Self { compute: compute.clone(), objective, frames: Vec::new(), outputs, gradient, prepared, graph: Arc::clone(graph) }
     }
 
-    fn mean<S: RowSource>(&mut self, params: &[f32], source: &mut S, rows: &mut Rows) -> Result<f64, TrainError<S::Error>> {
-        let (mut total, mut weight) = (0.0, 0.0);
+    fn total(&mut self, params: &[f32], rows: &Rows, n: usize) -> (f64, f64) {
+        let size = self.graph.chunk_rows();
+        let chunks = n.div_ceil(size);
+        while self.frames.len() < chunks {
+            self.frames.push(Frame::new(&self.graph, crate::Purpose::Evaluate, size));
+        }
+        // Once per batch of rows and not per chunk: a batch of validation rows holds many.
         self.graph.prepare(self.compute.simd, &self.compute.threads, params, &mut self.prepared);
-        loop {
-            let n = source.next(rows).map_err(TrainError::Source)?;
-            if n == 0 {
-                break;
-            }
-            let size = self.graph.chunk_rows();
-            let chunks = n.div_ceil(size);
-            while self.frames.len() < chunks {
-                self.frames.push(Frame::new(&self.graph, crate::Purpose::Evaluate, size));
-            }
-            let (rows, simd, prepared) = (&*rows, self.compute.simd, &self.prepared[..]);
-            self.compute.threads.for_each(&mut self.frames[..chunks], |c, frame| {
-                let range = c * size..((c + 1) * size).min(n);
-                frame.begin(range.len());
-                fill(rows, range, frame);
-                frame.forward_prepared(simd, params, prepared);
-            });
-            self.outputs.clear();
-            self.frames[..chunks].iter().for_each(|frame| self.outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));
-            match self.objective {
-                Objective::MeanScore => {
-                    for (r, &score) in self.outputs.iter().enumerate() {
-                        let w = f64::from(rows.weights.get(r).copied().unwrap_or(1.0));
-                        total += w * f64::from(score);
-                        weight += w;
-                    }
+        let (simd, prepared) = (self.compute.simd, &self.prepared[..]);
+        self.compute.threads.for_each(&mut self.frames[..chunks], |c, frame| {
+            let range = c * size..((c + 1) * size).min(n);
+            frame.begin(range.len());
+            fill(rows, range, frame);
+            frame.forward_prepared(simd, params, prepared);
+        });
+        self.outputs.clear();
+        self.frames[..chunks].iter().for_each(|frame| self.outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));
+        match self.objective {
+            Objective::MeanScore => {
+                let (mut total, mut weight) = (0.0, 0.0);
+                for (r, &score) in self.outputs.iter().enumerate() {
+                    let w = f64::from(rows.weights.get(r).copied().unwrap_or(1.0));
+                    total += w * f64::from(score);
+                    weight += w;
                 }
-                Objective::Coupled(coupled) => {
-                    self.gradient.resize(n, 0.0);
-                    total -= coupled.loss(&self.outputs, rows, &mut self.gradient) * n as f64;
-                    weight += n as f64;
-                }
+                (total, weight)
+            }
+            Objective::Coupled(coupled) => {
+                self.gradient.resize(n, 0.0);
+                (-coupled.loss(&self.outputs, rows, &mut self.gradient) * n as f64, n as f64)
             }
         }
-        if weight == 0.0 { Err(TrainError::Empty("validation")) } else { Ok(total / weight) }
     }
+}
+
+/// One graph with one output, under an [`Objective`].
+struct GraphLearner<'a> {
+    objective: Objective<'a>,
+    step: Step,
+    scorer: Scorer<'a>,
+    outputs: Vec<f32>,
+    gradient: Vec<f32>,
+}
+
+impl Learner for GraphLearner<'_> {
+    fn step(&mut self, params: &[f32], rows: &Rows, n: usize, seed: Seed) -> (f64, f64) {
+        let fill = |range: Range<usize>, frame: &mut Frame| {
+            frame.set_noise(Noise { seed, first_row: range.start });
+            fill(rows, range, frame);
+        };
+        let (outputs, gradient) = (&mut self.outputs, &mut self.gradient);
+        match self.objective {
+            Objective::MeanScore => self.step.fused(params, n, fill, |range, frame| seed_gradient(rows, n, range, frame)),
+            Objective::Coupled(coupled) => self.step.split(params, n, fill, |frames| {
+                outputs.clear();
+                frames.iter().for_each(|frame| outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));
+                gradient.resize(n, 0.0);
+                let loss = coupled.loss(outputs, rows, gradient);
+                let mut rest = &gradient[..];
+                for frame in frames {
+                    let (own, tail) = rest.split_at(frame.rows());
+                    let to = frame.output_gradient_mut(0);
+                    to.fill(0.0);
+                    to[..own.len()].copy_from_slice(own);
+                    rest = tail;
+                }
+                loss
+            }),
+        }
+    }
+
+    fn gradient(&self) -> &[f32] {
+        self.step.gradient()
+    }
+
+    fn score(&mut self, params: &[f32], rows: &Rows, n: usize) -> (f64, f64) {
+        self.scorer.total(params, rows, n)
+    }
+}
+
+/// The mean score over a pass of a source.
+fn mean_score<S: RowSource>(
+    learner: &mut impl Learner,
+    params: &[f32],
+    source: &mut S,
+    rows: &mut Rows,
+) -> Result<f64, TrainError<S::Error>> {
+    let (mut total, mut weight) = (0.0, 0.0);
+    loop {
+        let n = source.next(rows).map_err(TrainError::Source)?;
+        if n == 0 {
+            break;
+        }
+        let (t, w) = learner.score(params, rows, n);
+        total += t;
+        weight += w;
+    }
+    if weight == 0.0 { Err(TrainError::Empty("validation")) } else { Ok(total / weight) }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub use error::FigureError;
 pub use figure::Figure;
 pub use figures::{
     Calibration, CalibrationBand, CalibrationCurve, CalibrationKind, Conformal, Corner, CornerPosterior, CornerView, Curve, DensityMap,
-    EcdfDifference, LogProbHistogram, NetHistory, Prediction, Predictions, RankHistogram, RankHistograms, RatioCurves, RegionCalibration,
+    EcdfDifference, LogProbHistogram, NetHistory, Pictures, Prediction, Predictions, RankHistogram, RankHistograms, RatioCurves, RegionCalibration,
     RegionPanel, RegionSeries, Remark, Shape, TrainingCurves, Xy,
 };
 pub use label::Label;

@@ -1,7 +1,7 @@
 //! The command line: what can be asked for, and how the answer becomes an exit status.
 
 use crate::commands::{
-    ComputeArgs, completions, cosmology, dimension, estimate, evidence, explain, gflownet, log_prob, merge, models, predict, prove, report,
+    ComputeArgs, completions, compress, cosmology, dimension, estimate, evidence, explain, gflownet, log_prob, merge, models, predict, prove, report,
     run, sample, schema, search, simulate, status, submit, train, validate, worker,
 };
 use crate::error::{Error, ReportStyle, render};
@@ -41,6 +41,7 @@ enum Command {
     Predict(predict::PredictArgs),
     Validate(validate::ValidateArgs),
     Report(report::ReportArgs),
+    Compress(compress::CompressArgs),
     Search(search::SearchArgs),
     Prove(prove::ProveArgs),
     Dimension(dimension::DimensionArgs),
@@ -105,6 +106,7 @@ fn execute(command: &Command) -> Result<Ending, Error> {
         Command::Models(args) => models::run(&session(args.compute)?, args),
         Command::Validate(args) => validate::run(&session(args.compute)?, args),
         Command::Report(args) => report::run(&session(ComputeArgs::default())?, args),
+        Command::Compress(args) => compress::run(&session(args.compute())?, args),
         Command::Search(args) => search::run(&session(args.compute)?, args),
         Command::Prove(args) => prove::run(&session(args.compute)?, args),
         Command::Dimension(args) => dimension::run(&session(args.compute)?, args),

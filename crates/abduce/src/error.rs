@@ -1,6 +1,7 @@
 //! Errors as the user sees them: what is wrong, where in which file, and what to write instead.
 
 use abduce_cosmology::CosmologyError;
+use abduce_bottleneck::BottleneckError;
 use abduce_data::{DataError, ModelProblem, NpyProblem};
 use abduce_dimension::DimensionError;
 use abduce_inference::abc::AbcError;
@@ -294,6 +295,20 @@ impl From<AbcError> for Error {
             }
             AbcError::Density(_) => "accept more simulations, or leave `kde` out",
             AbcError::Option { .. } => "see `abduce explain train_args`",
+            _ => return Self::with_hint(&error, None),
+        };
+        Self::with_hint(&error, Some(help))
+    }
+}
+
+impl From<BottleneckError> for Error {
+    fn from(error: BottleneckError) -> Self {
+        let help = match error {
+            BottleneckError::Data(error) => return error.into(),
+            BottleneckError::Width { .. } => "rows must have the shape of those that the model was trained on",
+            BottleneckError::Train(_) => "try a smaller --learning-rate, and look for extreme values",
+            BottleneckError::Target { .. } => "leave such rows out, or choose another --head",
+            BottleneckError::Unavailable { .. } => "squared errors, cross-entropies and Gaussians (--head) can do it",
             _ => return Self::with_hint(&error, None),
         };
         Self::with_hint(&error, Some(help))

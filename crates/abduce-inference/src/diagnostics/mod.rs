@@ -62,6 +62,7 @@ mod error;
 mod features;
 mod findings;
 mod gates;
+mod information;
 mod inputs;
 mod metrics;
 mod misspecification;
@@ -85,6 +86,7 @@ pub use conformal::{CONFORMAL_VERSION, ConformalCalibration, ConformalCurves, Co
 pub use error::DiagnosticsError;
 pub use findings::{Severity, Warning, findings};
 pub use gates::{COVERAGE_MIN_PAIRS, Gate};
+pub use information::{Gain, InformationCurve};
 pub use inputs::{MIN_PAIRS, Pairs, PriorSpread, ValidationInputs};
 pub use metrics::{
     ConformalLevel, ConformalMetrics, DataAveragedMetrics, GateMetrics, HpdMetrics, LocalC2stMetrics, LogProbMetrics, METRICS_VERSION,

@@ -234,6 +234,16 @@ impl Posterior {
         Ok((z, log_det))
     }
 
+    /// The posterior given the first `width` summaries of ordered embeddings; `None` where a member's embedding is not ordered or has fewer.
+    pub fn at_width(&self, width: usize) -> Option<Self> {
+        let mut cut = self.clone();
+        for member in &mut cut.members {
+            let Network::Posterior(estimator) = &member.network else { return None };
+            member.network = Network::Posterior(estimator.at_width(width)?);
+        }
+        Some(cut)
+    }
+
     /// log q(θ_r | x_{row_of(r)}) in nats, for rows of `theta` (n, d) and `x` (m, …): exact, normalised over the prior's support, -∞
     /// outside it. Of a likelihood or ratio, log L + log p(θ): see [`Posterior::is_normalised`].
     ///

@@ -241,7 +241,12 @@ pub fn train_sequential(
         if let Some(finished) = rounds.load(round)? {
             theta.extend_from_slice(finished.theta.data());
             x.extend_from_slice(finished.x.data());
-            trained = Some(Trained { posterior: finished.posterior, progress: finished.progress, constant_features: Vec::new() });
+            trained = Some(Trained {
+                posterior: finished.posterior,
+                progress: finished.progress,
+                constant_features: Vec::new(),
+                information: None,
+            });
             continue;
         }
         let last = trained.as_ref().map(|trained| &trained.posterior);
@@ -316,5 +321,8 @@ fn train_round(
         start,
         seed,
     };
-    train_ensemble(&ensemble, compute, checkpoints, observer).map_err(|source| SequentialError::Train { round: round + 1, source })
+    let trained = train_ensemble(&ensemble, compute, checkpoints, observer);
+    let trained = trained.map_err(|source| SequentialError::Train { round: round + 1, source })?;
+    // An information curve compares with the prior, which the simulations of later rounds are not drawn from.
+    Ok(Trained { information: None, ..trained })
 }

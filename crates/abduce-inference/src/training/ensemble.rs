@@ -2,7 +2,8 @@
 
 use super::encode::{Encoder, PairRows};
 use super::{Engine, TrainingError};
-use crate::posterior::Member;
+use crate::diagnostics::InformationCurve;
+use crate::posterior::{Member, Network};
 use crate::prior::special::log_mean_exp;
 use abduce_data::{PairSource, RowSet, Seed};
 use abduce_density::Indexed;
@@ -72,6 +73,53 @@ pub(super) fn weigh(
         weights.extend(rows.weights.iter().map(|&w| f64::from(w)));
     }
     Ok(stacking_weights(&scores, &weights))
+}
+
+/// What each summary of ordered embeddings adds about θ: ln Σ_m w_m q_m(z | s_1..s_k) − ln p(z) of the validation rows at every width k that all members
+/// have; `None` where a member has none.
+pub(super) fn information(
+    members: &[Member],
+    weights: &[f64],
+    source: &PairSource,
+    (validation, seed): (&RowSet, Seed),
+    compute: &Compute,
+    converter: Option<&Encoder>,
+    encoder: &Encoder,
+) -> Result<Option<InformationCurve>, TrainingError> {
+    let latents = |member: &Member| match &member.network {
+        Network::Posterior(estimator) => estimator.ordered_latents(),
+        _ => None,
+    };
+    let Some(common) = members.iter().map(latents).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().min()) else {
+        return Ok(None);
+    };
+    let mut pass = PairRows::new(source, validation, 4096, abduce_data::batches::BUFFER_BYTES, Seed(0), converter, encoder)?.in_order();
+    let mut rows = Rows::default();
+    let (mut gains, mut row_weights) = (vec![Vec::new(); common + 1], Vec::new());
+    pass.start(0);
+    let scale = encoder.theta_scale.log_abs_det();
+    while pass.next(&mut rows)? > 0 {
+        let (z, x) = (&rows.inputs[0], &rows.inputs[1]);
+        let n = z.len() / encoder.theta_scale.mean().len();
+        // ln p(z) = ln p(u) + ln |du/dz|.
+        let prior: Vec<f64> = z.chunks_exact(z.len() / n).map(|z| f64::from(encoder.log_prior(z)) - scale).collect();
+        for (k, gains) in gains.iter_mut().enumerate() {
+            let mut scores = Vec::new();
+            for member in members {
+                let Network::Posterior(estimator) = &member.network else { continue };
+                // `common` is no larger than any member's K.
+                let Some(cut) = estimator.at_width(k) else { continue };
+                scores.push(cut.log_prob(compute, &member.params, z, x, |r| r));
+            }
+            for (r, prior) in prior.iter().enumerate() {
+                let terms = || scores.iter().zip(weights).filter(|(_, w)| **w > 0.0).map(|(s, w)| w.ln() + f64::from(s[r]));
+                let top = terms().fold(f64::NEG_INFINITY, f64::max);
+                gains.push(top + terms().map(|t| (t - top).exp()).sum::<f64>().ln() - prior);
+            }
+        }
+        row_weights.extend(rows.weights.iter().map(|&w| f64::from(w)));
+    }
+    Ok(InformationCurve::new(&gains, &row_weights, seed.derive("information", 0)))
 }
 
 /// θ that a ratio is normalised over.

@@ -19,12 +19,14 @@ pub use checkpoint::{CheckpointFiles, Checkpoints, NoCheckpoints};
 pub use engine::{Engine, RatioLoss};
 pub use ensemble::stacking_weights;
 
+use crate::diagnostics::InformationCurve;
 use crate::posterior::{FeatureRange, Kind, Member, Network, NetworkArchitecture, NetworkError, Posterior, PosteriorError};
 use crate::prior::Prior;
 use abduce_data::{DataError, PairSource, ParameterInfo, Scaling, Seed, Split};
 use abduce_density::{Architecture, ClassifierArchitecture, ClassifierSpec, DensitySpec, Space};
 use abduce_diffusion::{NoiseRole, NoiseSchedule, NoisyRows};
 use abduce_nn::trainer::{Ending, Objective, RowSource, TrainConfig, TrainError, TrainState, train_on};
+use abduce_nn::width_rows::{WidthRole, WidthRows};
 use abduce_nn::{Compute, EmbeddingSpec, Graph, Layout};
 use contrast::GroupLoss;
 use encode::{Encoder, EngineRows, PairRows};
@@ -176,6 +178,12 @@ pub enum TrainingError {
         /// How many there are.
         count: usize,
     },
+    /// An ordered embedding for an engine that does not train its widths.
+    #[error("net {net}: an ordered embedding (iob) orders what is told about the parameters, which only the engine NPE trains")]
+    OrderedEngine {
+        /// Its index.
+        net: usize,
+    },
     /// A network can't be built.
     #[error("net {net}: {source}")]
     Spec {
@@ -237,6 +245,8 @@ pub struct Trained {
     pub progress: Vec<abduce_nn::trainer::Progress>,
     /// Features of x that do not vary.
     pub constant_features: Vec<usize>,
+    /// What each summary of an ordered embedding adds, on the validation rows; `None` where none is ordered.
+    pub information: Option<InformationCurve>,
 }
 
 /// Trains all networks and weighs them by stacking on the validation rows.
@@ -307,9 +317,16 @@ pub fn train_ensemble(
         let (layout, state_) = (network.layout(), &mut state);
         let run = Run { objective, layout, compute, config: &task.train };
         let ending = match network {
-            Network::Posterior(estimator) | Network::Likelihood(estimator) => {
-                run.train(estimator.joint(), (training, validation), state_, observe)
-            }
+            Network::Posterior(estimator) | Network::Likelihood(estimator) => match estimator.width_law() {
+                None => run.train(estimator.joint(), (training, validation), state_, observe),
+                Some(law) => {
+                    let widths = |rows, role, purpose| WidthRows::new(rows, law.clone(), role, seed.derive(purpose, 0));
+                    let times = estimator.ordered_latents().map_or(1, |latents| (latents + 1).min(VALIDATION_WIDTHS));
+                    let training = widths(training, WidthRole::Training, "training widths");
+                    let validation = widths(validation, WidthRole::Validation { times }, "validation widths");
+                    run.train(estimator.joint(), (training, validation), state_, observe)
+                }
+            },
             Network::Ratio(classifier) => run.train(classifier.joint(), (training, validation), state_, observe),
             Network::Field(field) => {
                 let schedule = &field.architecture().schedule;
@@ -350,6 +367,15 @@ pub fn train_ensemble(
         .collect();
     let weights =
         ensemble::weigh(task.engine, &members, source, &task.split.validation, compute, encoded.is_none().then_some(&encoder), &encoder)?;
+    let information = ensemble::information(
+        &members,
+        &weights,
+        source,
+        (&task.split.validation, task.seed),
+        compute,
+        encoded.is_none().then_some(&encoder),
+        &encoder,
+    )?;
     // From standardised densities to those of u (the prior's transform has no constant part), or of x.
     let offset = match task.engine {
         Engine::Npe => encoder.theta_scale.log_abs_det(),
@@ -367,6 +393,7 @@ pub fn train_ensemble(
     Ok(Trained {
         progress: progress.collect(),
         constant_features: encoder.x_scale.constant().to_vec(),
+        information,
         posterior: Posterior {
             name: task.name.to_owned(),
             prior: task.prior.clone(),
@@ -384,6 +411,9 @@ pub fn train_ensemble(
 
 /// Times at which each validation row of a vector field is scored.
 const VALIDATION_TIMES: usize = 10;
+
+/// Most widths at which each validation row of an ordered embedding is scored.
+const VALIDATION_WIDTHS: usize = 8;
 
 /// What the trainings of all networks have in common.
 struct Run<'a> {
@@ -438,6 +468,9 @@ fn network(task: &TrainingTask<'_>, net: usize, spec: &NetSpec) -> Result<Networ
     let wrong = TrainingError::WrongNetwork { net, family: spec.network.family(), is, wants };
     if is != wants {
         return Err(wrong);
+    }
+    if matches!(spec.embedding, EmbeddingSpec::Iob { .. }) && task.engine != Engine::Npe {
+        return Err(TrainingError::OrderedEngine { net });
     }
     let built = architecture.build(kind).ok_or(wrong)?;
     built.map_err(|source| TrainingError::Spec { net, source })

@@ -5,6 +5,7 @@ pub mod cosmology;
 pub mod dimension;
 pub mod estimate;
 pub mod evidence;
+pub mod compress;
 pub mod explain;
 pub mod gflownet;
 pub mod log_prob;

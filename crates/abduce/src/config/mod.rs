@@ -47,8 +47,8 @@ pub use gflownet::{EnvironmentConfig, GflownetConfig};
 pub use infer::{InferConfig, ModelConfig, Parameter, Schedule, TrainConfig};
 pub use nets::{
     Activation, AffineFlowConfig, Backend, CnnConfig, DeepSetConfig, DensityConfig, EmbeddingConfig, Engine, FcnConfig, GnnConfig,
-    MadeConfig, MafRqsConfig, MdnConfig, NetConfig, NetSort, NsfConfig, Padding, Pooling, ResNetConfig, ResidualMlpConfig, SdeType,
-    SetTransformerConfig, TransformerConfig,
+    IobConfig, MadeConfig, MafRqsConfig, MdnConfig, NetConfig, NetSort, NsfConfig, Padding, Pooling, ResNetConfig, ResidualMlpConfig,
+    SdeType, SetTransformerConfig, TransformerConfig, WidthWeights,
 };
 pub use paths::{POSTERIOR_FILE, PathRules, posterior_file_name};
 pub use pipeline::{CompareConfig, CompareScale, PipelineConfig, PredictConfig, ReportConfig, SampleConfig, SimulateConfig};

@@ -525,6 +525,9 @@ pub enum EmbeddingConfig {
     Fcn(FcnConfig),
     /// Fully connected layers with skip connections.
     ResidualMlp(ResidualMlpConfig),
+    /// Fully connected layers whose summaries are ordered: the first tells most about the parameters, the second most of what is left, and so on
+    /// (an information-ordered bottleneck). Engine NPE; one training tells how many summaries matter.
+    Iob(IobConfig),
     /// Convolutions on signals, images or volumes, then fully connected layers.
     Cnn(CnnConfig),
     /// Residual convolutions with group normalisation, and the mean over all positions.
@@ -537,6 +540,47 @@ pub enum EmbeddingConfig {
     Transformer(TransformerConfig),
     /// Point clouds: messages between neighbours.
     Gnn(GnnConfig),
+}
+
+/// Arguments of the ordered embedding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IobConfig {
+    /// Width of each layer; the last one is the largest number of summaries and has no activation.
+    #[schemars(length(min = 1, max = 64), inner(range(min = 1, max = 8192)))]
+    pub n_hidden: Vec<usize>,
+    /// Activation between the layers.
+    #[serde(default = "silu")]
+    pub act_fn: Activation,
+    /// The first so many values of x are summaries of their own, always used, and the ordered ones add to them.
+    #[serde(default)]
+    #[schemars(range(max = 8192))]
+    pub n_fixed: usize,
+    /// How much each number of summaries counts in training.
+    #[serde(default)]
+    pub weights: WidthWeights,
+    /// Weights `geometric`: the probability p of ρ_k = p (1 − p)^(k−1).
+    #[serde(default = "half")]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+    pub probability: f64,
+}
+
+/// How much each width of an ordered code counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(extend("x-kind" = "weights of widths"))]
+pub enum WidthWeights {
+    /// All widths alike, none included.
+    #[default]
+    Linear,
+    /// Falling by a factor 1 − `probability` from width to width.
+    Geometric,
+    /// Widths 1, 2, 4, 8, … and the largest one alike.
+    LogSpaced,
+}
+
+fn half() -> f64 {
+    0.5
 }
 
 /// Arguments of the fully connected embedding.

@@ -131,6 +131,7 @@ pub(crate) const OBJECTS: &[Classes] = &[
         modules: &["ili.embedding", "ili.embedding.fcn", "ili.embedding.cnn"],
         classes: &[
             class("FCN", "fcn"),
+            class("IOB", "iob"),
             class("CNN", "cnn"),
             class("ResNet", "res_net"),
             class("DeepSet", "deep_set"),

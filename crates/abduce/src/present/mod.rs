@@ -15,6 +15,7 @@
 
 pub mod comparison;
 pub mod dimension;
+pub mod compress;
 mod error;
 pub mod gflownet;
 mod labels;

@@ -8,7 +8,7 @@ use abduce_data::npy::RowFile;
 use abduce_data::rundir::{CONFIG, MANIFEST, Manifest};
 use abduce_data::{ModelFile, ParameterInfo, npy};
 use abduce_inference::abc::{AbcPosterior, Population};
-use abduce_inference::diagnostics::{Curves, Metrics, Validation, Warning};
+use abduce_inference::diagnostics::{Curves, InformationCurve, Metrics, Validation, Warning};
 use abduce_inference::posterior::{Novelty, Posterior};
 use abduce_inference::prior::Prior;
 use serde::de::DeserializeOwned;
@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 pub const TRAINING: &str = "training.json";
 /// A [`DataSummary`].
 pub const DATA: &str = "data.json";
+/// What each ordered summary adds, an [`InformationCurve`], where the embedding is ordered.
+pub const INFORMATION: &str = "information.json";
 /// Folder of the validation.
 pub const VALIDATION: &str = "validation";
 /// Numbers of the validation, in its folder, after the prefix `NAME_` where there is one.
@@ -126,6 +128,8 @@ pub struct RunFiles {
     pub training: Vec<NetTraining>,
     /// What was trained on.
     pub data: Option<DataSummary>,
+    /// What each ordered summary adds.
+    pub information: Option<InformationCurve>,
     /// The validation.
     pub validation: Option<Validation>,
     /// Posterior draws, left on disk.
@@ -177,6 +181,7 @@ impl RunFiles {
             abc,
             training: json(&run.join(TRAINING))?.unwrap_or_default(),
             data: json(&run.join(DATA))?,
+            information: json(&run.join(INFORMATION))?,
             validation,
             samples: existing(run.join(SAMPLES)).map(|path| RowFile::open(&path)).transpose()?,
             truth: existing(run.join(TRUTH)).map(|path| npy::read::<f64>(&path)).transpose()?.map(|array| array.into_data()),

@@ -7,6 +7,7 @@ pub mod calibrate;
 pub mod compare;
 pub mod cosmology;
 pub mod dimension;
+pub mod compress;
 pub mod draw;
 pub mod estimate;
 pub mod export;

@@ -2,6 +2,7 @@
 
 use crate::config::{
     self, Activation, DensityConfig, EmbeddingConfig, InferConfig, ModelConfig, NetSort, Padding, Pooling, Schedule, SdeType, TrainConfig,
+    WidthWeights,
 };
 use crate::error::Error;
 use abduce_density::{ClassifierSpec, DensitySpec, SplineSpec};
@@ -9,6 +10,7 @@ use abduce_diffusion::{NoiseSchedule, TimeEmbedding};
 use abduce_inference::sequential::{AtomicLoss, Strategy};
 use abduce_inference::training::{Engine, NetSpec, NetworkSpec, RatioLoss};
 use abduce_nn::adam::AdamConfig;
+use abduce_nn::widths::Weights;
 use abduce_nn::{ActivationName, EmbeddingSpec, nets, trainer};
 
 /// Every net of the ensemble, repeats written out. `x_shape` is the shape of a datum.
@@ -123,6 +125,23 @@ fn embedding(config: Option<&EmbeddingConfig>, x_shape: &[usize]) -> Result<Embe
             out: mlp.n_output,
             activation: activation(mlp.act_fn),
         },
+        Some(EmbeddingConfig::Iob(iob)) => {
+            if iob.n_fixed > x_len {
+                return Err(Error::failed(
+                    format!("embedding_net: `n_fixed` is {}, but a datum has {x_len} values", iob.n_fixed),
+                    "`n_fixed` says how many of the first values of x are summaries of their own",
+                ));
+            }
+            EmbeddingSpec::Iob {
+                network: Box::new(EmbeddingSpec::Fcn { hidden: iob.n_hidden.clone(), activation: activation(iob.act_fn) }),
+                fixed: iob.n_fixed,
+                weights: match iob.weights {
+                    WidthWeights::Linear => Weights::Linear,
+                    WidthWeights::Geometric => Weights::Geometric { p: iob.probability },
+                    WidthWeights::LogSpaced => Weights::LogSpaced,
+                },
+            }
+        }
         Some(EmbeddingConfig::Cnn(c)) => EmbeddingSpec::Cnn(nets::Cnn {
             in_shape: grid(&c.in_shape),
             n_channels: c.n_channels.clone(),
@@ -205,7 +224,8 @@ const fn pooling(pooling: Pooling) -> nets::SetPooling {
     }
 }
 
-const fn activation(name: Activation) -> ActivationName {
+/// The kernel's name of an activation.
+pub const fn activation(name: Activation) -> ActivationName {
     match name {
         Activation::SiLU => ActivationName::SiLU,
         Activation::ReLU => ActivationName::ReLU,

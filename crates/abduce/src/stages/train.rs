@@ -4,7 +4,7 @@ use super::inputs::{PairFiles, dropped_rows, make_folder};
 use super::nets::{engine, nets, training};
 use crate::config::{Backend, InferConfig, posterior_file_name};
 use crate::error::Error;
-use crate::present::run::{DATA, DataSummary, TRAINING};
+use crate::present::run::{DATA, DataSummary, INFORMATION, TRAINING};
 use crate::present::training::NetTraining;
 use crate::progress::TrainingProgress;
 use crate::session::{Session, warning};
@@ -142,6 +142,12 @@ pub(super) fn conclude(
     run.write_json(TRAINING, &histories(trained, specs))?;
     run.write_json(&format!("{}summary.json", prefix(&infer.model.name)), &summary(trained, infer.model.backend))?;
     run.write_json(DATA, data)?;
+    if let Some(curve) = &trained.information {
+        run.write_json(INFORMATION, curve)?;
+        let [low, high] = curve.matter_interval;
+        let total = curve.nats.iter().fold(0.0f64, |top, nats| top.max(*nats));
+        session.console.note(format_args!("{} ordered summaries matter ({low} to {high}); they tell {total:.2} nats", curve.matter));
+    }
     let best = trained.progress.iter().map(|p| format!("{:.3}", p.best_validation().unwrap_or(f64::NAN))).collect::<Vec<_>>().join(", ");
     session.console.note(match engine(&infer.model, &infer.train_args) {
         training::Engine::Npe if infer.train_args.num_round == 1 => format!("held-out log-probability of the nets: {best} nats"),

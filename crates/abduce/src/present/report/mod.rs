@@ -5,6 +5,7 @@
 mod beyond;
 mod overview;
 mod sections;
+mod summaries;
 mod verdict;
 
 use super::run::RunFiles;

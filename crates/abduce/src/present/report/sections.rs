@@ -1,6 +1,6 @@
 //! The sections of the page, from the answer down to the configuration.
 
-use super::beyond;
+use super::{beyond, summaries};
 use crate::present::labels::{capital, printed, prose_label};
 use crate::present::posterior::{Intervals, corner, intervals};
 use crate::present::run::RunFiles;
@@ -36,6 +36,7 @@ pub(super) fn all(files: &RunFiles) -> Result<Vec<Section>, PresentError> {
         sections.extend(beyond::corrected(validation, &parameters)?);
         sections.push(information(validation, &parameters)?);
     }
+    sections.extend(files.information.as_ref().map(summaries::section).transpose()?);
     sections.extend(trained(files)?);
     sections.extend(configuration(files));
     sections.extend(missing(files));
