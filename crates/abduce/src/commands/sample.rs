@@ -45,7 +45,7 @@ pub struct SampleArgs {
     /// Of the steps after that, each so many-th is kept.
     #[arg(long)]
     pub thin: Option<usize>,
-    /// Independent data of each observation, one after the other in the rows of the file (likelihoods, ratios and vector fields).
+    /// Independent data of each observation, one after the other in the rows of the file (likelihoods, ratios and NPSE).
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: u32,
     /// Family that `--method vi` fits to the posterior of each observation.
