@@ -133,8 +133,7 @@ fn refined(session: &Session, posterior: &Posterior, x: &Array, args: &SampleArg
     let source = match (&args.importance.likelihood, &proposal) {
         (Some(name), _) => Source::Task(name),
         (None, Some(proposal)) => Source::Proposal(proposal),
-        // `check` has seen to that.
-        (None, None) => return draw(session, posterior, x, 1, args.n as usize, &Drawing::of(posterior), seed),
+        (None, None) => return Err(ImportanceArgs::nothing_to_weigh_by()),
     };
     let weighted = args.importance.weighted.as_ref().map(|path| session.path(path));
     let proposals = args.importance.proposals.map_or(PROPOSALS * args.n as usize, |n| n as usize);
