@@ -2,7 +2,7 @@
 //! `NumericsError`, and a sampler that can't deliver a `SamplerError`.
 
 use abduce::error::{Error, ReportStyle, render};
-use abduce_inference::posterior::PosteriorError;
+use abduce_inference::posterior::{ChainError, PosteriorError};
 use miette::Diagnostic as _;
 use pyo3::exceptions::{PyArithmeticError, PyKeyboardInterrupt, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::{PyErr, create_exception};
@@ -50,6 +50,14 @@ pub(crate) fn of_posterior(error: PosteriorError) -> PyErr {
         PosteriorError::NotFinite { .. } | PosteriorError::Flow(_) => NumericsError::new_err(error.to_string()),
         PosteriorError::NeedsSampler(_) | PosteriorError::OneDatum { .. } => SamplerError::new_err(error.to_string()),
         _ => of(error),
+    }
+}
+
+/// An error of chains or climbs.
+pub(crate) fn of_chains(error: ChainError) -> PyErr {
+    match error {
+        ChainError::Posterior(error) => of_posterior(error),
+        other => SamplerError::new_err(other.to_string()),
     }
 }
 

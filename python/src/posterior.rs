@@ -185,7 +185,7 @@ impl Posterior {
     ) -> PyResult<(Bound<'py, PyArrayDyn<f64>>, Vec<f64>)> {
         let compute = work::compute(threads);
         let x = arrays::values(&x)?;
-        let found = py.detach(|| self.inner.map(&compute, x, Seed(seed))).map_err(error::of_posterior)?;
+        let found = py.detach(|| self.inner.map(&compute, x, 1, Seed(seed))).map_err(error::of_chains)?;
         let log_prob = found.iter().map(|estimate| estimate.log_prob).collect();
         let theta: Vec<f64> = found.iter().flat_map(|estimate| estimate.theta.iter().copied()).collect();
         Ok((arrays::array(py, &[found.len(), self.inner.dimension()], theta)?, log_prob))

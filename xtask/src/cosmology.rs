@@ -119,6 +119,11 @@ fn time(what: &str, mut work: impl FnMut() -> Result<(), Box<dyn std::error::Err
     Ok(())
 }
 
+/// A result that was only to be timed.
+fn keep<T, E: std::error::Error + 'static>(result: Result<T, E>) -> Outcome {
+    result.map(drop).map_err(Into::into)
+}
+
 pub(crate) fn run(options: &Options) -> Outcome {
     let threads = Threads::new(options.threads);
     match options.what {
@@ -138,17 +143,17 @@ fn speed(options: &Options, threads: &Threads) -> Outcome {
     }
     let grid = Grid::new(options.particles, options.box_size)?;
     let fft = MeshFft::new([grid.cells(); 3])?;
-    time("CIC", || Ok(drop(deposit(points, Weights::Equal, grid, Scheme::Cic, Convention::Cells, 0.0, threads)?)))?;
-    time("TSC", || Ok(drop(deposit(points, Weights::Equal, grid, Scheme::Tsc, Convention::Cells, 0.0, threads)?)))?;
+    time("CIC", || keep(deposit(points, Weights::Equal, grid, Scheme::Cic, Convention::Cells, 0.0, threads)))?;
+    time("TSC", || keep(deposit(points, Weights::Equal, grid, Scheme::Tsc, Convention::Cells, 0.0, threads)))?;
     let modes = modes_of_points(points, Weights::Equal, grid, Scheme::Cic, Interlacing::Off, &fft, threads)?;
     let mesh = deposit(points, Weights::Equal, grid, Scheme::Cic, Convention::Cells, 0.0, threads)?;
     time("P_0,2,4 of a mesh", || {
         let modes = abduce_cosmology::statistics::modes_of_field(&mesh, grid, Some(Scheme::Cic), &fft, threads)?;
-        Ok(drop(power_spectrum(&modes, &PowerOptions::along_z(), threads)?))
+        keep(power_spectrum(&modes, &PowerOptions::along_z(), threads))
     })?;
     time("P_0,2,4 of particles, interlaced TSC", || {
         let modes = modes_of_points(points, Weights::Equal, grid, Scheme::Tsc, Interlacing::On, &fft, threads)?;
-        Ok(drop(power_spectrum(&modes, &PowerOptions::along_z(), threads)?))
+        keep(power_spectrum(&modes, &PowerOptions::along_z(), threads))
     })?;
     let triangles = || -> Vec<Triangle> {
         (0..8).map(|i| Triangle::from_angle(0.2, 0.3, 0.1 + (std::f64::consts::PI - 0.2) * f64::from(i) / 7.0)).collect()
@@ -157,10 +162,10 @@ fn speed(options: &Options, threads: &Threads) -> Outcome {
     let plan = BispectrumPlan::new(grid, triangles(), kf, None, threads)?;
     time("B, 8 angles, triangles counted anew", || {
         let plan = BispectrumPlan::new(grid, triangles(), kf, None, threads)?;
-        Ok(drop(plan.measure(&modes, threads)?))
+        keep(plan.measure(&modes, threads))
     })?;
-    time("B, 8 angles", || Ok(drop(plan.measure(&modes, threads)?)))?;
-    time("friends of friends", || Ok(drop(friends_of_friends(points, options.box_size, &FriendsOfFriends::default(), threads)?)))
+    time("B, 8 angles", || keep(plan.measure(&modes, threads)))?;
+    time("friends of friends", || keep(friends_of_friends(points, options.box_size, &FriendsOfFriends::default(), threads)))
 }
 
 fn interlacing(options: &Options, threads: &Threads) -> Outcome {

@@ -476,7 +476,7 @@ fn maxima_are_those_of_the_posterior() {
     }
 }
 
-/// Five data of one θ through a score model and through flow matching: N(20 x̄/21, 1/21), from networks trained on single data.
+/// Five data of one θ through a score model: N(20 x̄/21, 1/21), from a network trained on single data.
 #[test]
 fn scores_of_several_data_compose() {
     let compute = Compute::with_threads(2);
@@ -486,49 +486,47 @@ fn scores_of_several_data_compose() {
     };
     let x = [1.1f32, -0.6, 0.3, -0.1, 0.8, 0.4, 0.9, -0.7, 0.4, 0.0];
     let means: Vec<f64> = (0..D).map(|j| x.iter().skip(j).step_by(D).map(|&v| f64::from(v)).sum::<f64>() / 5.0).collect();
-    for schedule in [NoiseSchedule::vp(), NoiseSchedule::flow_matching()] {
-        let posterior = train(Engine::Field, network(schedule), 1, &compute).unwrap().posterior;
-        let method = abduce_diffusion::Langevin { levels: 200, ..abduce_diffusion::Langevin::default() };
-        let theta = posterior.sample_composed(&compute, (&x, 5), 400, &method, Seed(5)).unwrap();
-        for (j, mean_x) in means.iter().enumerate() {
-            let own: Vec<f64> = theta.iter().skip(j).step_by(D).map(|&t| f64::from(t)).collect();
-            let mean = own.iter().sum::<f64>() / 400.0;
-            let sd = (own.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / 400.0).sqrt();
-            let (exact, exact_sd) = (mean_x * 20.0 / 21.0, (1.0f64 / 21.0).sqrt());
-            // Of five learnt means each is off by a fifth of a standard deviation at most, and they add up.
-            assert!(
-                (mean - exact).abs() < 0.16 && (0.75..1.4).contains(&(sd / exact_sd)),
-                "{schedule:?}: {mean} ± {sd}, expected {exact} ± {exact_sd}"
-            );
-        }
-        // However well the networks have learnt: draws follow Π q(θ | x_i)/p(θ)⁴ of these very networks, whose moments a grid gives. The standard errors of
-        // 400 draws are 0.011 and 0.008 and the steps' own error is some per cent of the variance; without the prior's factor the mean is 0.1 off.
-        let grid: Vec<f32> =
-            (0..625).flat_map(|i| [(i % 25, 0.6), (i / 25, -0.2)].map(|(k, centre)| centre + 0.09 * (k as f32 - 12.0))).collect();
-        let log_density = posterior.log_prob_of_trials(&compute, &grid, &x).unwrap();
-        let top = log_density.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let mass: Vec<f64> = log_density.iter().map(|l| (l - top).exp()).collect();
-        let total: f64 = mass.iter().sum();
-        for j in 0..D {
-            let expect =
-                |f: &dyn Fn(f64) -> f64| mass.iter().zip(grid.chunks_exact(D)).map(|(m, t)| m * f(f64::from(t[j]))).sum::<f64>() / total;
-            let exact = expect(&|t| t);
-            let exact_sd = expect(&|t| (t - exact).powi(2)).sqrt();
-            let own: Vec<f64> = theta.iter().skip(j).step_by(D).map(|&t| f64::from(t)).collect();
-            let mean = own.iter().sum::<f64>() / 400.0;
-            let sd = (own.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / 400.0).sqrt();
-            assert!(
-                (mean - exact).abs() < 0.06 && (0.8..1.25).contains(&(sd / exact_sd)),
-                "{schedule:?}: {mean} ± {sd}, the networks say {exact} ± {exact_sd}"
-            );
-        }
-        // The density of several data is Σ ln q − (n − 1) ln p.
-        let at = [0.4f32, -0.1];
-        let sum: f64 = x.chunks_exact(D).map(|x| posterior.log_prob(&compute, &at, x, |_| 0).unwrap()[0]).sum();
-        let found = posterior.log_prob_of_trials(&compute, &at, &x).unwrap()[0];
-        assert!((found - (sum - 4.0 * log_prior(&at))).abs() < 1e-3, "{found}");
-    }
+    let flow = train(Engine::Field, network(NoiseSchedule::flow_matching()), 1, &compute).unwrap().posterior;
     let density = train(Engine::Npe, maf(), 1, &compute).unwrap().posterior;
-    let refused = density.sample_composed(&compute, (&x, 5), 10, &abduce_diffusion::Langevin::default(), Seed(5));
-    assert!(matches!(refused, Err(PosteriorError::OneDatum { trials: 5 })));
+    for posterior in [&flow, &density] {
+        let refused = posterior.sample_composed(&compute, (&x, 5), 10, &abduce_diffusion::Langevin::default(), Seed(5));
+        assert!(matches!(refused, Err(PosteriorError::OneDatum { trials: 5 })));
+    }
+    let posterior = train(Engine::Field, network(NoiseSchedule::vp()), 1, &compute).unwrap().posterior;
+    let method = abduce_diffusion::Langevin { levels: 200, ..abduce_diffusion::Langevin::default() };
+    let theta = posterior.sample_composed(&compute, (&x, 5), 400, &method, Seed(5)).unwrap();
+    for (j, mean_x) in means.iter().enumerate() {
+        let own: Vec<f64> = theta.iter().skip(j).step_by(D).map(|&t| f64::from(t)).collect();
+        let mean = own.iter().sum::<f64>() / 400.0;
+        let sd = (own.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / 400.0).sqrt();
+        let (exact, exact_sd) = (mean_x * 20.0 / 21.0, (1.0f64 / 21.0).sqrt());
+        // Of five learnt means each is off by a fifth of a standard deviation at most, and they add up.
+        assert!((mean - exact).abs() < 0.16 && (0.75..1.4).contains(&(sd / exact_sd)), "{mean} ± {sd}, expected {exact} ± {exact_sd}");
+    }
+    // However well the networks have learnt: draws follow Π q(θ | x_i)/p(θ)⁴ of these very networks, whose moments a grid gives. The standard errors of
+    // 400 draws are 0.011 and 0.008 and the steps' own error is some per cent of the variance; without the prior's factor the mean is 0.1 off.
+    let grid: Vec<f32> =
+        (0..225).flat_map(|i| [(i % 15, 0.6), (i / 15, -0.2)].map(|(k, centre)| centre + 0.15 * (k as f32 - 7.0))).collect();
+    let log_density = posterior.log_prob_of_trials(&compute, &grid, &x).unwrap();
+    let top = log_density.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mass: Vec<f64> = log_density.iter().map(|l| (l - top).exp()).collect();
+    let total: f64 = mass.iter().sum();
+    for j in 0..D {
+        let expect =
+            |f: &dyn Fn(f64) -> f64| mass.iter().zip(grid.chunks_exact(D)).map(|(m, t)| m * f(f64::from(t[j]))).sum::<f64>() / total;
+        let exact = expect(&|t| t);
+        let exact_sd = expect(&|t| (t - exact).powi(2)).sqrt();
+        let own: Vec<f64> = theta.iter().skip(j).step_by(D).map(|&t| f64::from(t)).collect();
+        let mean = own.iter().sum::<f64>() / 400.0;
+        let sd = (own.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / 400.0).sqrt();
+        assert!(
+            (mean - exact).abs() < 0.06 && (0.8..1.25).contains(&(sd / exact_sd)),
+            "{mean} ± {sd}, the networks say {exact} ± {exact_sd}"
+        );
+    }
+    // The density of several data is Σ ln q − (n − 1) ln p.
+    let at = [0.4f32, -0.1];
+    let sum: f64 = x.chunks_exact(D).map(|x| posterior.log_prob(&compute, &at, x, |_| 0).unwrap()[0]).sum();
+    let found = posterior.log_prob_of_trials(&compute, &at, &x).unwrap()[0];
+    assert!((found - (sum - 4.0 * log_prior(&at))).abs() < 1e-3, "{found}");
 }

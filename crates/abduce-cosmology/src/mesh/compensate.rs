@@ -35,10 +35,10 @@ pub(crate) fn interlace(modes: &mut [Complex<f32>], shifted: &[Complex<f32>], gr
             Complex::new(cos, sin)
         })
         .collect();
-    let mut planes: Vec<(&mut [Complex<f32>], &[Complex<f32>])> = modes.chunks_mut(n * half).zip(shifted.chunks(n * half)).collect();
+    let mut planes: Vec<_> = modes.chunks_mut(n * half).zip(shifted.chunks(n * half)).collect();
     threads.for_each(&mut planes, |x, (plane, shifted)| {
         // Half an index is no Nyquist index where N is odd.
-        let nyquist = if n % 2 == 0 { n / 2 } else { usize::MAX };
+        let nyquist = if n.is_multiple_of(2) { n / 2 } else { usize::MAX };
         if x == nyquist {
             return;
         }

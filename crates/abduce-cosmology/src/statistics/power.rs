@@ -210,7 +210,7 @@ fn measure(left: &Modes, right: &Modes, options: &PowerOptions, threads: &Thread
     let windows = (left.inverse_window(), right.inverse_window());
     let window: Vec<f64> = windows.0.iter().zip(&windows.1).map(|(a, b)| a * b).collect();
     let squares: Vec<usize> = (0..n).map(|i| grid.wave(i).unsigned_abs().pow(2) as usize).collect();
-    let is_edge = |i: usize| i == 0 || (n % 2 == 0 && i == n / 2);
+    let is_edge = |i: usize| i == 0 || (n.is_multiple_of(2) && i == n / 2);
     let per_item = n.div_ceil(ITEMS);
     let mut items: Vec<Vec<Sums>> = vec![vec![[0.0; 5]; bins + 1]; n.div_ceil(per_item)];
     threads.for_each(&mut items, |item, sums| {

@@ -143,7 +143,7 @@ fn apply(modes: &[Complex<f32>], out: &mut [Complex<f32>], grid: Grid, cut: f64,
         let w = unit * grid.wave(i) as f64;
         [w, w - std::f64::consts::TAU.copysign(if w == 0.0 { 1.0 } else { w })]
     };
-    let mut planes: Vec<(&mut [Complex<f32>], &[Complex<f32>])> = out.chunks_mut(n * half).zip(modes.chunks(n * half)).collect();
+    let mut planes: Vec<_> = out.chunks_mut(n * half).zip(modes.chunks(n * half)).collect();
     threads.for_each(&mut planes, |x, (out, modes)| {
         let wx = images(x);
         for y in 0..n {

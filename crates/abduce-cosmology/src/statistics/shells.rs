@@ -30,7 +30,7 @@ pub(crate) fn fast_side(least: usize) -> usize {
     loop {
         let mut rest = side;
         for factor in [2, 3, 5] {
-            while rest % factor == 0 {
+            while rest.is_multiple_of(factor) {
                 rest /= factor;
             }
         }

@@ -206,7 +206,7 @@ mod tests {
             if loss == Loss::CrossEntropy {
                 (0..rows).for_each(|r| (0..d).for_each(|j| tables[0][j * rows + r] = f32::from(u8::from(r % d == j))));
             }
-            let mut run = |tables: &[Vec<f32>; 2], frame: &mut Frame| {
+            let run = |tables: &[Vec<f32>; 2], frame: &mut Frame| {
                 frame.begin(rows);
                 let lanes = frame.lanes();
                 for (i, table) in tables.iter().enumerate() {

@@ -95,7 +95,7 @@ impl Axis {
 
 impl Posterior {
     /// `draws` draws for each observation, `trials` independent data of which stand one after the other in the rows of `x` (m · trials, …), of networks
-    /// that are vector fields (FMPE, NPSE): (m, draws, d).
+    /// that are scores (NPSE): (m, draws, d).
     ///
     /// p(θ | x_1, …, x_n) ∝ p(θ)^{1−n} Π_i p(θ | x_i) by annealed Langevin steps along the sum of the scores (Geffner et al. 2022, arXiv:2209.14249);
     /// errors of the scores add up, so n in the tens is the most that a network trained on single data bears. Each draw is one network's, chosen by
@@ -115,6 +115,9 @@ impl Posterior {
         let data = rows.len() / self.x_len();
         if trials == 0 || !data.is_multiple_of(trials) {
             return Err(PosteriorError::Trials { rows: data, trials });
+        }
+        if !self.composes() {
+            return Err(PosteriorError::OneDatum { trials });
         }
         let prior = NoisedPrior::new(self);
         let score = |z: &[f64], at: &Marginal, out: &mut [f64]| prior.score(z, at, out);

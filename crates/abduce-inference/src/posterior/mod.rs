@@ -31,7 +31,7 @@ pub use variational::{FitReport, VariationalDraws, VariationalError, Variational
 use crate::prior::{Prior, UnconstrainedTransform};
 use abduce_data::{ParameterInfo, Seed, Standardiser};
 use abduce_density::Indexed;
-use abduce_diffusion::{Sampler, SolveError};
+use abduce_diffusion::{NoiseSchedule, Sampler, SolveError};
 use abduce_nn::Compute;
 
 /// One network of an ensemble.
@@ -283,7 +283,7 @@ impl Posterior {
     /// Σ_j ln L(x_j | θ) + ln p(θ), and of a score model Σ_j ln q(θ | x_j) − (n − 1) ln p(θ).
     ///
     /// # Errors
-    /// As [`Posterior::log_prob`], and several data for a density of θ that is no vector field.
+    /// As [`Posterior::log_prob`], and several data where [`Posterior::composes`] is false.
     pub fn log_prob_of_trials(&self, compute: &Compute, theta: &[f32], x: &[f32]) -> Result<Vec<f64>, PosteriorError> {
         let trials = x.len() / self.x_len();
         if trials > 1 && !self.composes() {
@@ -301,9 +301,14 @@ impl Posterior {
         Ok(total)
     }
 
-    /// Whether several independent data of one θ can be put together: likelihoods, ratios, and scores.
+    /// Whether several independent data of one θ can be put together: likelihoods, ratios, and scores. (Not flow matching: the Langevin steps of
+    /// [`Posterior::sample_composed`] lag behind a signal that its schedule lets grow to the end.)
     pub fn composes(&self) -> bool {
-        self.members.iter().all(|member| !matches!(member.network, Network::Posterior(_)))
+        self.members.iter().all(|member| match &member.network {
+            Network::Posterior(_) => false,
+            Network::Field(field) => !matches!(field.architecture().schedule, NoiseSchedule::FlowMatching { .. }),
+            Network::Likelihood(_) | Network::Ratio(_) => true,
+        })
     }
 
     /// θ in double precision, a bound that was rounded to single precision moved inside.

@@ -73,7 +73,7 @@ pub fn run(session: &Session, args: &EstimateArgs) -> Result<Ending, Error> {
             let parameters = if args.names.is_empty() {
                 ParameterInfo::numbered(source.theta_len())
             } else {
-                args.names.iter().map(|name| ParameterInfo::named(name)).collect()
+                args.names.iter().map(ParameterInfo::named).collect()
             };
             let seed = Seed(args.learn.seed);
             let split = Split::by_fraction(source.kept(), args.learn.validation_fraction, seed)?;

@@ -45,7 +45,7 @@ pub struct SampleArgs {
     /// Of the steps after that, each so many-th is kept.
     #[arg(long)]
     pub thin: Option<usize>,
-    /// Independent data of each observation, one after the other in the rows of the file (likelihoods, ratios and vector fields).
+    /// Independent data of each observation, one after the other in the rows of the file (likelihoods, ratios and NPSE).
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: u32,
     /// Family that `--method vi` fits to the posterior of each observation.
@@ -133,8 +133,7 @@ fn refined(session: &Session, posterior: &Posterior, x: &Array, args: &SampleArg
     let source = match (&args.importance.likelihood, &proposal) {
         (Some(name), _) => Source::Task(name),
         (None, Some(proposal)) => Source::Proposal(proposal),
-        // `check` has seen to that.
-        (None, None) => return Ok(draw(session, posterior, x, 1, args.n as usize, &Drawing::of(posterior), seed)?),
+        (None, None) => return Err(ImportanceArgs::nothing_to_weigh_by()),
     };
     let weighted = args.importance.weighted.as_ref().map(|path| session.path(path));
     let proposals = args.importance.proposals.map_or(PROPOSALS * args.n as usize, |n| n as usize);

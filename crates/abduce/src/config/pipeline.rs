@@ -134,7 +134,7 @@ pub struct SampleConfig {
     /// Options of the chains.
     #[serde(default)]
     pub sample_params: SampleParams,
-    /// Independent data of each observation, one after the other in the rows of the file (engines NLE, NRE, NPSE and FMPE).
+    /// Independent data of each observation, one after the other in the rows of the file (engines NLE, NRE and NPSE).
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub trials: usize,

@@ -30,6 +30,8 @@ pub struct ImportanceArgs {
 /// Proposals per draw.
 pub const PROPOSALS: usize = 10;
 
+const HELP: &str = "--method importance takes --likelihood TASK (RUN gives the draws) or --proposal RUN (RUN gives the weights)";
+
 impl ImportanceArgs {
     /// Whether the options go together with the method.
     ///
@@ -37,16 +39,20 @@ impl ImportanceArgs {
     /// `importance` without anything to weigh by, or its options with another method.
     pub fn check(&self, method: Option<SampleMethod>) -> Result<(), Error> {
         let asked = self.likelihood.is_some() || self.proposal.is_some();
-        let help = "--method importance takes --likelihood TASK (RUN gives the draws) or --proposal RUN (RUN gives the weights)";
         if method == Some(SampleMethod::Importance) && !asked {
-            let message = "`--method importance` needs a likelihood to weigh by and a density to draw from".into();
-            return Err(Error::Usage { message, help: help.into() });
+            return Err(Self::nothing_to_weigh_by());
         }
         if method != Some(SampleMethod::Importance) && (asked || self.proposals.is_some() || self.weighted.is_some()) {
             let message = "--likelihood, --proposal, --proposals and --weighted belong to `--method importance`".into();
-            return Err(Error::Usage { message, help: help.into() });
+            return Err(Error::Usage { message, help: HELP.into() });
         }
         Ok(())
+    }
+
+    /// The error of a method without its likelihood.
+    pub fn nothing_to_weigh_by() -> Error {
+        let message = "`--method importance` needs a likelihood to weigh by and a density to draw from".into();
+        Error::Usage { message, help: HELP.into() }
     }
 }
 

@@ -91,7 +91,8 @@ pub fn galaxies(file: &HaloFile, model: &Hod, seed: Seed, threads: &Threads) -> 
         matches!(d.mass_definition, Some(HaloDefinition::FriendsOfFriends { .. } | HaloDefinition::FriendsOfFriendsWarren { .. }));
     for i in 0..c.len() {
         let mass = c.masses_msun_h[i];
-        if !(c.concentrations[i] > 0.0) {
+        // Unknown ones are NaN.
+        if c.concentrations[i].is_nan() || c.concentrations[i] <= 0.0 {
             c.concentrations[i] = duffy08_c200c(mass, d.a) as f32;
         }
         if is_group {

@@ -36,6 +36,9 @@ pub fn universe(config: &UniverseConfig, design: &DesignConfig, index: usize, th
     one
 }
 
+/// Summaries of a universe, and what their columns are.
+pub type Measurement = (Vec<f32>, Vec<SummaryColumn>);
+
 /// Simulates universe `index` and measures it. `None` where it was told to stop.
 ///
 /// # Errors
@@ -47,7 +50,7 @@ pub fn item(
     (estimators, table): (&Estimators, Option<&Path>),
     threads: &Threads,
     is_stopping: &dyn Fn() -> bool,
-) -> Result<Option<(Vec<f32>, Vec<SummaryColumn>)>, Error> {
+) -> Result<Option<Measurement>, Error> {
     let one = universe(config, design, index, theta);
     let power = linear_power(&one.simulation, &one.cosmology.cosmology(), table, threads)?;
     let mut kept = None;
