@@ -3,6 +3,7 @@
 use crate::model::Bottleneck;
 use crate::schedule::Schedule;
 use abduce_data::Seed;
+use abduce_nn::layer::Noise;
 use abduce_nn::step::Spread;
 use abduce_nn::trainer::{Learner, Rows};
 use abduce_nn::widths::WidthLaw;

@@ -37,8 +37,8 @@ pub use error::FigureError;
 pub use figure::Figure;
 pub use figures::{
     Calibration, CalibrationBand, CalibrationCurve, CalibrationKind, Conformal, Corner, CornerPosterior, CornerView, Curve, DensityMap,
-    EcdfDifference, LogProbHistogram, NetHistory, Pictures, Prediction, Predictions, RankHistogram, RankHistograms, RatioCurves, RegionCalibration,
-    RegionPanel, RegionSeries, Remark, Shape, TrainingCurves, Xy,
+    EcdfDifference, LogProbHistogram, NetHistory, Pictures, Prediction, Predictions, RankHistogram, RankHistograms, RatioCurves,
+    RegionCalibration, RegionPanel, RegionSeries, Remark, Shape, TrainingCurves, Xy,
 };
 pub use label::Label;
 pub use plot::{Axis, Errors, Layer, Tone};

@@ -1,8 +1,8 @@
 //! The command line: what can be asked for, and how the answer becomes an exit status.
 
 use crate::commands::{
-    ComputeArgs, completions, compress, cosmology, dimension, estimate, evidence, explain, gflownet, log_prob, merge, models, predict, prove, report,
-    run, sample, schema, search, simulate, status, submit, train, validate, worker,
+    ComputeArgs, completions, compress, cosmology, dimension, estimate, evidence, explain, gflownet, log_prob, merge, models, predict,
+    prove, report, run, sample, schema, search, simulate, status, submit, train, validate, worker,
 };
 use crate::error::{Error, ReportStyle, render};
 use crate::exec::environment::Environment;

@@ -1,7 +1,7 @@
 //! Errors as the user sees them: what is wrong, where in which file, and what to write instead.
 
-use abduce_cosmology::CosmologyError;
 use abduce_bottleneck::BottleneckError;
+use abduce_cosmology::CosmologyError;
 use abduce_data::{DataError, ModelProblem, NpyProblem};
 use abduce_dimension::DimensionError;
 use abduce_inference::abc::AbcError;

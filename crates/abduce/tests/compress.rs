@@ -55,7 +55,9 @@ fn one_training_serves_every_width() {
 
     place.ok(&words("compress report code x.npy"));
     let page = std::fs::read_to_string(place.path("code/report.html")).unwrap();
-    for part in ["Loss against width", "What each width keeps", "Walks along the latents", "What the latents mean", "principal axes", "Dimension"] {
+    for part in
+        ["Loss against width", "What each width keeps", "Walks along the latents", "What the latents mean", "principal axes", "Dimension"]
+    {
         assert!(page.contains(part), "{part}");
     }
     // Same bytes, whatever the threads.

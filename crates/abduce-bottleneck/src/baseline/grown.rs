@@ -5,6 +5,8 @@ use crate::fit::{Plan, TableRows, check};
 use crate::head::SquaredError;
 use crate::model::{Bottleneck, Rows, rows_into};
 use crate::spec::{Head, ModelSpec};
+use abduce_data::Seed;
+use abduce_nn::layer::Noise;
 use abduce_nn::step::Spread;
 use abduce_nn::trainer::{self, Learner, TrainState, train_with};
 use abduce_nn::{Compute, Frame, Graph, GraphBuilder, Layout, Purpose, Value, evaluate};

@@ -86,7 +86,7 @@ fn losses_and_gradients_are_those_of_torch() {
             let mut learner = learner(&model, &weights, Schedule::Sum);
             let rho = read(&mut file, &format!("{prefix}.rho"));
             assert!(learner.rho.iter().zip(&rho).all(|(a, b)| (a - b).abs() < 1e-14));
-            let (loss, _) = learner.step(&params, &rows, ROWS);
+            let (loss, _) = learner.step(&params, &rows, ROWS, Seed(0));
             let want = read(&mut file, &format!("{prefix}.loss"))[0];
             assert!((loss - want).abs() < 1e-5 * want, "{name} {prefix}: {loss} instead of {want}");
             close("gradient", learner.gradient(), &flat(&model, &mut file, &format!("{prefix}.grad.")), 1e-5);
@@ -94,7 +94,7 @@ fn losses_and_gradients_are_those_of_torch() {
 
         let mut learner = learner(&model, &Weights::Linear, Schedule::PerSample);
         learner.widths = single(&read(&mut file, "per_sample.widths"));
-        let (loss, _) = learner.run(&params, &rows, ROWS);
+        let (loss, _) = learner.run(&params, &rows, ROWS, Seed(0));
         let want = read(&mut file, "per_sample.loss")[0];
         assert!((loss - want).abs() < 1e-5 * want, "{name} per sample: {loss} instead of {want}");
         close("gradient per sample", learner.gradient(), &flat(&model, &mut file, "per_sample.grad."), 1e-5);
@@ -111,7 +111,7 @@ fn ten_adam_steps_end_where_torch_ends() {
     let mut adam = Adam::new(AdamConfig { clip_max_norm: f32::INFINITY, ..AdamConfig::default() }, params.len());
     let want = read(&mut file, "adam.loss");
     for (step, want) in want.iter().enumerate() {
-        let (loss, norm) = learner.step(&params, &rows, ROWS);
+        let (loss, norm) = learner.step(&params, &rows, ROWS, Seed(0));
         // Adam divides small gradients by their own size, which magnifies their rounding.
         assert!((loss - want).abs() < 1e-4 * want, "step {step}: {loss} instead of {want}");
         if step < 10 {
@@ -166,11 +166,11 @@ fn one_width_per_row_averages_to_the_sum() {
     let mut rng = Seed(4).stream("x", 0);
     let x: Vec<f32> = (0..ROWS * FEATURES).map(|_| rng.normal() as f32).collect();
     let mut sum = learner(&model, &Weights::Linear, Schedule::Sum);
-    let (loss, _) = sum.step(&params, &Rows { inputs: vec![x.clone()], ..Rows::default() }, ROWS);
+    let (loss, _) = sum.step(&params, &Rows { inputs: vec![x.clone()], ..Rows::default() }, ROWS, Seed(0));
     let repeated: Vec<f32> = x.chunks_exact(FEATURES).flat_map(|row| row.repeat(LATENTS + 1)).collect();
     let mut each = learner(&model, &Weights::Linear, Schedule::PerSample);
     each.widths = (0..ROWS * (LATENTS + 1)).map(|r| (r % (LATENTS + 1)) as f32).collect();
-    let (other, _) = each.run(&params, &Rows { inputs: vec![repeated], ..Rows::default() }, ROWS * (LATENTS + 1));
+    let (other, _) = each.run(&params, &Rows { inputs: vec![repeated], ..Rows::default() }, ROWS * (LATENTS + 1), Seed(0));
     assert!((loss - other).abs() < 1e-6 * loss, "{loss} against {other}");
     let want: Vec<f64> = sum.gradient().iter().map(|&g| f64::from(g)).collect();
     close("gradient", each.gradient(), &want, 1e-5);
@@ -184,7 +184,7 @@ fn closed_latents_are_not_trained() {
     let x: Vec<f32> = (0..ROWS * FEATURES).map(|i| (i as f32).sin()).collect();
     let weights = Weights::Custom { rho: vec![0.0, 0.0, 1.0, 0.0, 0.0] };
     let mut learner = learner(&model, &weights, Schedule::Sum);
-    learner.step(&params, &Rows { inputs: vec![x], ..Rows::default() }, ROWS);
+    learner.step(&params, &Rows { inputs: vec![x], ..Rows::default() }, ROWS, Seed(0));
     let gradient = |name: &str| {
         let p = model.layout().parameters().iter().find(|p| p.name == name).expect("a parameter");
         (learner.gradient()[p.range.clone()].to_vec(), p.shape.clone())
@@ -208,7 +208,7 @@ fn frozen_latents_stand_still() {
     let mut learner = learner(&model, &Weights::Geometric { p: 0.5 }, Schedule::UnitSweep { tolerance: 0.01 });
     learner.frozen = 2;
     learner.law = WidthLaw::above(&learner.rho, 2);
-    learner.step(&params, &Rows { inputs: vec![x], ..Rows::default() }, ROWS);
+    learner.step(&params, &Rows { inputs: vec![x], ..Rows::default() }, ROWS, Seed(0));
     assert!(learner.widths.iter().all(|&w| w > 2.0), "{:?}", learner.widths);
     let p = model.layout().parameters().iter().find(|p| p.name == "encoder.code.weight").expect("a parameter");
     for (j, row) in learner.gradient()[p.range.clone()].chunks_exact(p.shape[1]).enumerate() {
@@ -246,7 +246,7 @@ fn gradients_of_every_head_are_slopes_of_its_loss() {
             let length = direction.iter().map(|v| v * v).sum::<f32>().sqrt();
             let mut at = |step: f32| {
                 let moved: Vec<f32> = params.iter().zip(&direction).map(|(p, v)| p + step * v / length).collect();
-                learner.run(&moved, &rows, n).0
+                learner.run(&moved, &rows, n, Seed(0)).0
             };
             let slope = (at(1e-2) - at(-1e-2)) / 2e-2;
             at(0.0);
@@ -270,7 +270,7 @@ fn gradients_of_convolutions_are_slopes_of_the_loss() {
     let length = direction.iter().map(|v| v * v).sum::<f32>().sqrt();
     let mut at = |step: f32| {
         let moved: Vec<f32> = params.iter().zip(&direction).map(|(p, v)| p + step * v / length).collect();
-        learner.run(&moved, &rows, n).0
+        learner.run(&moved, &rows, n, Seed(0)).0
     };
     let slope = (at(2e-2) - at(-2e-2)) / 4e-2;
     at(0.0);

@@ -1,11 +1,11 @@
 //! The commands of the program, one module each.
 
 pub mod completions;
+pub mod compress;
 pub mod cosmology;
 pub mod dimension;
 pub mod estimate;
 pub mod evidence;
-pub mod compress;
 pub mod explain;
 pub mod gflownet;
 pub mod log_prob;

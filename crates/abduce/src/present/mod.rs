@@ -14,8 +14,8 @@
 //! [`report`].
 
 pub mod comparison;
-pub mod dimension;
 pub mod compress;
+pub mod dimension;
 mod error;
 pub mod gflownet;
 mod labels;

@@ -5,9 +5,9 @@
 pub mod abc;
 pub mod calibrate;
 pub mod compare;
+pub mod compress;
 pub mod cosmology;
 pub mod dimension;
-pub mod compress;
 pub mod draw;
 pub mod estimate;
 pub mod export;
