@@ -71,7 +71,7 @@ fn wrong_requests_say_what_is_wrong() {
         (2, &["power", "--table", "x.csv"], &["--table goes with --model table"]),
         (1, &["power", "--model", "table", "--table", "none.csv"], &["cannot read", "none.csv"]),
         (1, &["power", "--model", "table", "--table", "bad.csv"], &["bad.csv: line 3", "`0.2,oops`"]),
-        (2, &["power", "--model", "eisenstein-hu", "--plot", "p.pdf"], &[".png or .svg"]),
+        (2, &["power", "--model", "eisenstein-hu", "--plot", "p.pdf"], &["neither .svg nor .png"]),
         (2, &["growth", "--a-min", "2"], &["outside [1e-4, 1)"]),
         (2, &["design", "-n", "4", "--parameter", "x:1:0"], &["the interval from 1 to 0 is empty"]),
         (2, &["design", "-n", "4", "--parameter", "x:1"], &["write NAME:LOW:HIGH"]),

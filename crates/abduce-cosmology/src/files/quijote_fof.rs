@@ -45,7 +45,7 @@ pub fn read_quijote_fof(folder: &Path, number: u32, z: f64) -> Result<QuijoteGro
         all.particles.extend(file.numbers(u64::from(count), u32::from_le_bytes)?);
         file.skip(4 * u64::from(count))?;
         all.masses_msun_h.extend(file.numbers(u64::from(count), |bytes| 1e10 * f64::from(f32::from_le_bytes(bytes)))?);
-        all.positions.extend(file.vectors(u64::from(count))?.into_iter().map(|x| x.map(|x| x * 1e-3)));
+        all.positions.extend(file.vectors(u64::from(count))?.into_iter().map(|x| x.map(|x| x / 1e3)));
         all.velocities.extend(file.vectors(u64::from(count))?.into_iter().map(|v| v.map(|v| v * (1.0 + z) as f32)));
         index += 1;
     }

@@ -135,7 +135,8 @@ fn the_median_is_not_the_mean() {
         // tail, which 6 400 pairs know less of: a quarter of the posterior's own width, 1.7 at x = 1.
         assert!((found - exact).abs() < 0.15, "{found} instead of {exact}");
         assert!((of_mean - exact * libm::exp(0.25)).abs() < 0.42, "{of_mean} instead of {}", exact * libm::exp(0.25));
-        assert!(of_mean > found + 0.1, "{of_mean} and {found}");
+        // The errors allowed above exceed the distance at x = -1, so what is asked of it is its sign and a part of its size.
+        assert!(of_mean - found > 0.25 * exact * libm::expm1(0.25), "{of_mean} and {found}");
     }
     let EstimateTest::Median { below, .. } = test else { panic!("{test:?}") };
     assert!((below[0] - 0.5).abs() < 0.05, "{below:?}");

@@ -31,11 +31,11 @@ pub fn file_name(kind: &str, a: f64) -> String {
     format!("{kind}-a{a:.6}.safetensors")
 }
 
-/// The file of another kind beside `path`: `snapshot-a0.5.safetensors` → `halos-a0.5.safetensors`.
+/// The file of another kind beside `path`: `snapshot-a0.5.safetensors` → `halos-a0.5.safetensors`; `to` goes before a name that is not of the kind `from`.
 pub fn beside(path: &Path, from: &str, to: &str, extension: &str, folder: Option<&Path>) -> PathBuf {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let stem = match stem.strip_prefix(from) {
-        Some(rest) => format!("{to}{rest}"),
+    let stem = match stem.strip_prefix(from).and_then(|rest| rest.strip_prefix('-')) {
+        Some(rest) => format!("{to}-{rest}"),
         None => format!("{to}-{stem}"),
     };
     folder.map_or_else(|| path.with_file_name(format!("{stem}.{extension}")), |folder| folder.join(format!("{stem}.{extension}")))
