@@ -75,7 +75,7 @@ fn wrong_requests_say_what_is_wrong() {
         (2, &["growth", "--a-min", "2"], &["outside [1e-4, 1)"]),
         (2, &["design", "-n", "4", "--parameter", "x:1:0"], &["the interval from 1 to 0 is empty"]),
         (2, &["design", "-n", "4", "--parameter", "x:1"], &["write NAME:LOW:HIGH"]),
-        (2, &["design", "-n", "4", "--kind", "maximin", "-n", "0"], &["0"]),
+        (2, &["design", "-n", "0", "--kind", "maximin"], &["0 is not in 1"]),
     ] {
         place.fails(status, &[&["cosmology"], args].concat(), parts);
     }

@@ -190,7 +190,7 @@ fn networks_in_shards_are_the_same_ensemble() {
     assert_same_bytes(&place.path("whole"), &place.path("run"));
 
     // A worker that is stopped keeps its checkpoint, and one whose files have changed refuses.
-    let long = [&train[..5], &["--set", "train_args.max_num_epochs=400", "--set", "train_args.stop_after_epochs=400"]].concat();
+    let long = [&train[..5], &["--set", "train_args.max_num_epochs=1500", "--set", "train_args.stop_after_epochs=1500"]].concat();
     place.ok(&submit(&["--plan", "--shards", "2"], &long, "long"));
     let stopped = worker(&place, "long", "1");
     while !place.path("long/checkpoints/net-1.safetensors").exists() {

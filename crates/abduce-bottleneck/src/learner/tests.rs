@@ -242,7 +242,9 @@ fn gradients_of_every_head_are_slopes_of_its_loss() {
             let rows = Rows { inputs: vec![x.clone(), y.clone()], ..Rows::default() };
             let mut learner = learner(&model, &Weights::Linear, schedule);
             learner.draw(n);
-            let direction: Vec<f32> = params.iter().map(|_| rng.normal() as f32).collect();
+            // Weights that a mask holds at zero are no direction to go in.
+            let free = |i: usize| model.layout().gradient_mask().map_or(1.0, |mask| mask[i]);
+            let direction: Vec<f32> = (0..params.len()).map(|i| free(i) * rng.normal() as f32).collect();
             let length = direction.iter().map(|v| v * v).sum::<f32>().sqrt();
             let mut at = |step: f32| {
                 let moved: Vec<f32> = params.iter().zip(&direction).map(|(p, v)| p + step * v / length).collect();
