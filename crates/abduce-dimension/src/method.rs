@@ -18,31 +18,31 @@ use crate::pca::Pca;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {
-    /// [`combined`](crate::combined): corrected by simulation, with an interval.
+    /// [`combined`]: corrected by simulation, with an interval.
     Combined,
-    /// [`mle`](crate::estimators::distances::mle) with 20 neighbours.
+    /// [`mle`] with 20 neighbours.
     Mle,
-    /// [`two_nn`](crate::estimators::ratios::two_nn) without the largest tenth.
+    /// [`two_nn`] without the largest tenth.
     TwoNn,
-    /// [`gride`](crate::estimators::ratios::gride) with neighbours 1 and 2.
+    /// [`gride`] with neighbours 1 and 2.
     Gride,
-    /// [`mom`](crate::estimators::distances::mom) with 100 neighbours.
+    /// [`mom`] with 100 neighbours.
     Mom,
-    /// [`mada`](crate::estimators::distances::mada) with 20 neighbours.
+    /// [`mada`] with 20 neighbours.
     Mada,
-    /// [`mind_ml`](crate::estimators::distances::mind_ml) with 20 neighbours, at most 2 D + 5.
+    /// [`mind_ml`] with 20 neighbours, at most 2 D + 5.
     MindMl,
-    /// [`correlation`](crate::estimators::distances::correlation) between neighbours 10 and 20.
+    /// [`correlation`] between neighbours 10 and 20.
     CorrInt,
-    /// [`tle`](crate::estimators::tle::tle) with 20 neighbours.
+    /// [`tle`] with 20 neighbours.
     Tle,
     /// Rule FO of [`spectrum`](crate::estimators::spectrum); all rules come along.
     Lpca,
-    /// [`fisher_s`](crate::estimators::fisher_s::fisher_s).
+    /// [`fisher_s`].
     FisherS,
-    /// [`danco`](crate::estimators::danco::danco) with 10 neighbours.
+    /// [`danco`] with 10 neighbours.
     Danco,
-    /// [`ess`](crate::estimators::ess::ess) with 100 neighbours.
+    /// [`ess`] with 100 neighbours.
     Ess,
 }
 

@@ -2,7 +2,7 @@
 //! end in each with a probability proportional to its reward, P_T(x) = R(x)/Z.
 //!
 //! The nouns: an [`Environment`] says what states, actions and rewards are; a [`Policy`] scores them; a [`Batch`] holds trajectories with every
-//! distinct state once; a [`Loss`] gives gradients of their log-probabilities; [`train`] turns them into steps; [`exact`] sums over all trajectories of
+//! distinct state once; a [`Loss`] gives gradients of their log-probabilities; [`train()`] turns them into steps; [`mod@exact`] sums over all trajectories of
 //! an [`Enumerable`] environment, so that convergence is never judged by samples alone.
 //!
 //! Everything is in log space and in double precision outside the network.

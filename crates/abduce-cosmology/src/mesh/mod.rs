@@ -3,7 +3,7 @@
 //! One convention holds everywhere: cell i covers [i h, (i + 1) h) with its centre at (i + ½) h, h = L/N ([`Convention::Cells`]). Some other
 //! programs give mesh value i to the point i h; [`Convention::Nodes`] exists to compare with them and is never a default.
 //!
-//! Start reading at [`deposit`].
+//! Start reading at [`mod@deposit`].
 
 pub(crate) mod compensate;
 pub mod deposit;

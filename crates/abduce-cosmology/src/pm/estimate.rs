@@ -7,13 +7,13 @@ use serde::Serialize;
 /// Memory of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Estimate {
-    /// Particles [bytes].
+    /// Particles, in bytes.
     pub particles: u64,
-    /// Meshes, modes and planes in work [bytes].
+    /// Meshes, modes and planes in work, in bytes.
     pub mesh: u64,
-    /// A snapshot, positions and velocities [bytes].
+    /// A snapshot, positions and velocities, in bytes.
     pub snapshot: u64,
-    /// The most that is held at a time [bytes].
+    /// The most that is held at a time, in bytes.
     pub peak: u64,
 }
 

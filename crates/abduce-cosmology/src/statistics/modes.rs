@@ -46,7 +46,7 @@ impl Modes {
 /// `fft` must be planned for the mesh. Points (n, 3) [Mpc/h] lie in [0, L].
 ///
 /// # Errors
-/// As [`deposit`]; no points; a plan for another mesh.
+/// As [`deposit()`]; no points; a plan for another mesh.
 pub fn modes_of_points(
     points: &[[f32; 3]],
     weights: Weights<'_>,

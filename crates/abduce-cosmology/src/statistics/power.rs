@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Binning {
-    /// Lower edge of the first bin [k_F].
+    /// Lower edge of the first bin, in k_F.
     pub first: f64,
-    /// Width [k_F].
+    /// Width, in k_F.
     pub width: f64,
 }
 

@@ -1,7 +1,7 @@
 //! The classical estimators, each a function of neighbours or of the covariance.
 //!
 //! Their answers have no bias corrections: on samples of finite size local ones fall short in many dimensions (by a quarter at 20 dimensions and 2 500
-//! points), and spectra count the axes of the linear span. [`combined`](crate::combined) corrects for both.
+//! points), and spectra count the axes of the linear span. [`combined`](mod@crate::combined) corrects for both.
 
 pub mod danco;
 pub mod distances;

@@ -38,7 +38,7 @@ impl Pattern {
         self.premises.len()
     }
 
-    /// The conclusion, for [`Patterns::matches`] and [`Patterns::instance`].
+    /// The conclusion, for `Patterns::matches` and `Patterns::instance`.
     pub fn conclusion(&self) -> Range<u32> {
         self.conclusion.clone()
     }

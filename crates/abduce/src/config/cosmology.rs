@@ -130,7 +130,7 @@ pub struct SimulationConfig {
     pub amplitudes: AmplitudeConfig,
     /// Seed of the initial conditions. Two runs of one seed share their large modes, whatever their meshes.
     pub seed: u64,
-    /// Most memory of a run [GiB].
+    /// Most memory of a run, in GiB.
     #[schemars(range(min = 0.01, max = 100000.0))]
     pub memory_gib: f64,
 }
