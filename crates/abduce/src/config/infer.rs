@@ -1,9 +1,8 @@
 //! The infer file: prior, model and training.
 
 use super::abc::AbcConfig;
-use super::nets::{
-    Backend, DensityConfig, EmbeddingConfig, Engine, NetConfig, NetSort, NsfConfig, SdeType, lampe_defaults, pydelfi_defaults,
-};
+use super::embeddings::EmbeddingConfig;
+use super::nets::{Backend, DensityConfig, Engine, NetConfig, NetSort, NsfConfig, SdeType, lampe_defaults, pydelfi_defaults};
 use super::{Findings, Section, support};
 use abduce_data::ParameterInfo;
 use abduce_inference::prior::{Prior, PriorError, PriorSpec};

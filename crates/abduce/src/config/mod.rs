@@ -19,6 +19,7 @@
 mod abc;
 mod cosmology;
 mod data;
+mod embeddings;
 mod explain;
 mod gflownet;
 mod infer;
@@ -42,13 +43,16 @@ pub use cosmology::{
     SimulationConfig, SpaceConfig, SummaryConfig, SummaryScale, TracerConfig, TransferConfig, UniverseConfig,
 };
 pub use data::{DataConfig, NanRows};
+pub use embeddings::{
+    CnnConfig, DeepSetConfig, EmbeddingConfig, FcnConfig, GnnConfig, IobConfig, Padding, Pooling, ResNetConfig, ResidualMlpConfig,
+    SetTransformerConfig, TransformerConfig, WidthWeights,
+};
 pub use explain::explain;
 pub use gflownet::{EnvironmentConfig, GflownetConfig};
 pub use infer::{InferConfig, ModelConfig, Parameter, Schedule, TrainConfig};
 pub use nets::{
-    Activation, AffineFlowConfig, Backend, CnnConfig, DeepSetConfig, DensityConfig, EmbeddingConfig, Engine, FcnConfig, GnnConfig,
-    IobConfig, MadeConfig, MafRqsConfig, MdnConfig, NetConfig, NetSort, NsfConfig, Padding, Pooling, ResNetConfig, ResidualMlpConfig,
-    SdeType, SetTransformerConfig, TransformerConfig, WidthWeights,
+    Activation, AffineFlowConfig, Backend, DensityConfig, Engine, MadeConfig, MafRqsConfig, MdnConfig, NetConfig, NetSort, NsfConfig,
+    SdeType,
 };
 pub use paths::{POSTERIOR_FILE, PathRules, posterior_file_name};
 pub use pipeline::{CompareConfig, CompareScale, PipelineConfig, PredictConfig, ReportConfig, SampleConfig, SimulateConfig};

@@ -1,11 +1,12 @@
 //! The one-file form: every stage of `abduce run` in one file.
 
 use super::data::DataConfig;
+use super::embeddings::EmbeddingConfig;
 use super::infer::{
     InferConfig, ModelConfig, Parameter, TrainConfig, check_embedding, check_priors, check_training, cpu, fill_backend_defaults,
     fill_engine_defaults, here,
 };
-use super::nets::{EmbeddingConfig, Engine};
+use super::nets::Engine;
 use super::sampling::{SampleMethod, SampleParams};
 use super::simulator::{PriorPlace, SimulatorConfig};
 use super::val::{ValConfig, check_validation};
