@@ -1,7 +1,7 @@
 //! `abduce train INFER.yaml`: a posterior from stored simulations.
 
 use super::{ComputeArgs, ExistingArgs, notices, train_abc, train_rounds};
-use crate::config::{self, DataConfig, InferConfig};
+use crate::config::{self, DataConfig, InferConfig, Loaded, PathRules};
 use crate::error::Error;
 use crate::event_files::EventFiles;
 use crate::pipeline::{Ending, VERSION, training_fingerprint};
@@ -42,6 +42,36 @@ pub struct TrainArgs {
     pub compute: ComputeArgs,
 }
 
+/// The two files of a training, with the seed and the folder that the command line may change.
+pub(super) struct TrainFiles {
+    /// Prior, nets, options; `out_dir` is spent on `folder`.
+    pub(super) infer: InferConfig,
+    /// Where its paths lead.
+    pub(super) infer_paths: PathRules,
+    /// What is trained on.
+    pub(super) data: Loaded<DataConfig>,
+    /// The run directory.
+    pub(super) folder: PathBuf,
+}
+
+impl TrainFiles {
+    /// Reads both and says what in them has no effect.
+    ///
+    /// # Errors
+    /// A file is not as it should be.
+    pub(super) fn read(session: &Session, args: &TrainArgs) -> Result<Self, Error> {
+        let loaded = config::load::<InferConfig>(&args.infer, &args.set, &session.working)?;
+        let data = config::load::<DataConfig>(&args.data, &[], &session.working)?;
+        notices(&session.console, &loaded);
+        notices(&session.console, &data);
+        let mut infer = loaded.config;
+        infer.seed = args.seed.unwrap_or(infer.seed);
+        let folder = session.path(args.out.as_deref().unwrap_or(&infer.out_dir));
+        infer.out_dir = ".".into();
+        Ok(Self { infer, infer_paths: loaded.paths, data, folder })
+    }
+}
+
 /// A training as its files describe it.
 pub struct Prepared {
     /// Prior, nets, options.
@@ -66,17 +96,10 @@ impl Prepared {
     /// # Errors
     /// A file is not as it should be.
     pub fn new(session: &Session, args: &TrainArgs) -> Result<Self, Error> {
-        let loaded = config::load::<InferConfig>(&args.infer, &args.set, &session.working)?;
-        let data = config::load::<DataConfig>(&args.data, &[], &session.working)?;
-        notices(&session.console, &loaded);
-        notices(&session.console, &data);
-        let mut infer = loaded.config;
-        infer.seed = args.seed.unwrap_or(infer.seed);
-        let folder = session.path(args.out.as_deref().unwrap_or(&infer.out_dir));
-        infer.out_dir = ".".into();
+        let TrainFiles { infer, infer_paths, data, folder } = TrainFiles::read(session, args)?;
 
         let pairs = PairFiles::new(&data.config, &data.paths)?;
-        let split_file = infer.train_args.split_file.as_ref().map(|file| loaded.paths.input(file));
+        let split_file = infer.train_args.split_file.as_ref().map(|file| infer_paths.input(file));
         Self::of(session, infer, pairs, split_file, folder)
     }
 

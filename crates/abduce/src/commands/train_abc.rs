@@ -1,8 +1,7 @@
 //! `abduce train` with an ABC engine: LtU-ILI's infer file, and a data file with a simulator or with stored simulations.
 
-use super::notices;
-use super::train::{TrainArgs, existing};
-use crate::config::{self, DataConfig, InferConfig};
+use super::train::{TrainArgs, TrainFiles, existing};
+use crate::config;
 use crate::error::Error;
 use crate::pipeline::VERSION;
 use crate::session::Session;
@@ -19,14 +18,7 @@ const SCRATCH: &str = "simulations";
 
 /// Accepts simulations and gives the path of the posterior. With `save_simulated` what was simulated is then written to `theta_file` and `x_file`.
 pub(super) fn train(session: &Session, args: &TrainArgs) -> Result<PathBuf, Error> {
-    let loaded = config::load::<InferConfig>(&args.infer, &args.set, &session.working)?;
-    let data = config::load::<DataConfig>(&args.data, &[], &session.working)?;
-    notices(&session.console, &loaded);
-    notices(&session.console, &data);
-    let mut infer = loaded.config;
-    infer.seed = args.seed.unwrap_or(infer.seed);
-    let folder = session.path(args.out.as_deref().unwrap_or(&infer.out_dir));
-    infer.out_dir = ".".into();
+    let TrainFiles { infer, data, folder, .. } = TrainFiles::read(session, args)?;
 
     let config = &data.config;
     let x_obs = config

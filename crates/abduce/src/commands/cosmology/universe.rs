@@ -279,8 +279,7 @@ fn summary(stage: &Stage<'_>, input: &Path) -> Result<PathBuf, Error> {
     write_atomic(&path, |out| out.write_all(text.as_bytes()))?;
     let table = table_path(&stage.config.simulation, &stage.paths);
     let power = linear_power(&stage.config.simulation, &description.cosmology, table.as_deref(), threads)?;
-    let title = format!("{} tracers in {} Mpc/h", positions.len(), description.box_size_mpc_h);
-    let figure = pictures::power(&title, &measured, &power, &description.cosmology, description.a)?;
+    let figure = pictures::power(positions.len(), &description, stage.config.summary.space, &measured, &power)?;
     for extension in ["png", "svg"] {
         write_picture(&path.with_extension(extension), &figure)?;
     }
