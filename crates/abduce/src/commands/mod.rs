@@ -40,10 +40,10 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct ComputeArgs {
     /// Threads; all cores by default. Results do not depend on it.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", global = true)]
     pub threads: Option<NonZeroUsize>,
     /// Say nothing but warnings and errors.
-    #[arg(long, short)]
+    #[arg(long, short, global = true)]
     pub quiet: bool,
 }
 
