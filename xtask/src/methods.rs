@@ -1,7 +1,8 @@
 //! NLE, NRE and SNPE with the settings of sbi 0.27, timed: our side of `benches/peers/methods_run.py`.
 
 use crate::Outcome;
-use crate::sbibm::{Effort, Method, train, train_for};
+use crate::published::Method;
+use crate::sbibm::{Effort, train, train_for};
 use abduce_data::{Seed, npy};
 use abduce_inference::posterior::ChainOptions;
 use abduce_inference::sampler::{self, SliceOptions};
