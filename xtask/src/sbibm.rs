@@ -92,13 +92,14 @@ impl Method {
         row.zip(METHODS.iter().position(|m| *m == own)).map_or(f64::NAN, |(values, m)| values[at][m])
     }
 
-    /// The network of the comparison: a coupling NSF (5 transforms, 50 hidden, 10 bins), a MAF (5 × 50), a residual classifier (2 blocks of 50).
-    fn network(self) -> NetworkSpec {
+    /// The network of the comparison: a coupling NSF (5 transforms, 50 hidden, 10 bins), a MAF (5 × 50) or another likelihood, a residual classifier (2 blocks
+    /// of 50).
+    fn network(self, likelihood: Likelihood) -> NetworkSpec {
         match self {
             Self::Npe | Self::Snpe | Self::Tsnpe => {
                 NetworkSpec::Density(DensitySpec::Nsf { transforms: 5, hidden: 50, blocks: 2, spline: SplineSpec::default() })
             }
-            Self::Nle | Self::Snle => NetworkSpec::Density(DensitySpec::Maf { transforms: 5, hidden: vec![50, 50] }),
+            Self::Nle | Self::Snle => NetworkSpec::Density(likelihood.density()),
             Self::Fmpe => {
                 NetworkSpec::Field { schedule: NoiseSchedule::flow_matching(), network: abduce_diffusion::NetworkSpec::default() }
             }
@@ -111,6 +112,32 @@ impl Method {
 
     fn name(self) -> String {
         format!("{self:?}").to_lowercase()
+    }
+}
+
+/// The density of NLE and SNLE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Likelihood {
+    /// The paper's.
+    #[default]
+    Maf,
+    /// Coupling splines.
+    Nsf,
+    /// Autoregressive splines.
+    MafRqs,
+    /// A mixture of 10 normals.
+    Mdn,
+}
+
+impl Likelihood {
+    fn density(self) -> DensitySpec {
+        let (transforms, hidden, spline) = (5, vec![50, 50], SplineSpec::default());
+        match self {
+            Self::Maf => DensitySpec::Maf { transforms, hidden },
+            Self::Nsf => DensitySpec::Nsf { transforms, hidden: 50, blocks: 2, spline },
+            Self::MafRqs => DensitySpec::MafRqs { transforms, hidden, spline },
+            Self::Mdn => DensitySpec::Mdn { hidden, components: 10 },
+        }
     }
 }
 
@@ -137,6 +164,9 @@ pub(crate) struct Options {
     /// Decay per step of the average of a vector field's weights; 0 for none.
     #[arg(long, default_value_t = AVERAGE_DECAY)]
     average: f32,
+    /// Density of NLE and SNLE.
+    #[arg(long, value_enum, default_value_t = Likelihood::Maf)]
+    likelihood: Likelihood,
     /// Threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -179,8 +209,11 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let folder = folder("sbibm")?;
     let compute = Compute::with_threads(options.threads);
     let wanted = |task: &str| options.tasks.is_empty() || options.tasks.iter().any(|t| t == task);
-    println!("| method | task | simulations | seeds | published | one network | ensemble of {} | epochs | train s |", options.ensemble);
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!(
+        "| method | task | simulations | seeds | published | one network | ensemble of {} | epochs | held out | train s |",
+        options.ensemble
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     let mut number = 0;
     for &method in &options.methods {
         for (task, _) in PUBLISHED.iter().filter(|(task, ..)| wanted(task)) {
@@ -192,7 +225,9 @@ pub(crate) fn run(options: &Options) -> Outcome {
                     let prefix = if method == Method::Npe { String::new() } else { format!("{}-", method.name()) };
                     let unusual = method.is_field() && options.average != AVERAGE_DECAY;
                     let suffix = if unusual { format!("-average{}", options.average) } else { String::new() };
-                    let name = format!("{prefix}{task}-{n}-{seed}-{}{suffix}", options.ensemble);
+                    let is_likelihood = matches!(method, Method::Nle | Method::Snle) && options.likelihood != Likelihood::Maf;
+                    let density = if is_likelihood { format!("-{:?}", options.likelihood).to_lowercase() } else { String::new() };
+                    let name = format!("{prefix}{task}-{n}-{seed}-{}{suffix}{density}", options.ensemble);
                     if number % options.part.1 == options.part.0 || folder.join(format!("{name}.json")).exists() {
                         cells.push(cell(&folder, &name, || measure(options, &compute, method, task, n, seed))?);
                     }
@@ -202,13 +237,14 @@ pub(crate) fn run(options: &Options) -> Outcome {
                 }
                 let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
                 println!(
-                    "| {} | {task} | {n} | {} | {:.3} | {:.3} | {:.3} | {:.0} | {:.0} |",
+                    "| {} | {task} | {n} | {} | {:.3} | {:.3} | {:.3} | {:.0} | {:.3} | {:.0} |",
                     method.name(),
                     cells.len(),
                     method.published(task, n),
                     median(cells.iter().map(|c| mean(&c.single))),
                     median(cells.iter().map(|c| mean(&c.ensemble))),
                     median(cells.iter().map(|c| c.epochs.first().map_or(0.0, |&epochs| epochs as f64))),
+                    median(cells.iter().map(|c| c.best_validation.first().copied().unwrap_or(f64::NAN))),
                     median(cells.iter().map(|c| c.train_seconds)),
                 );
             }
@@ -238,8 +274,8 @@ fn train_before(n: usize, average: f32, method: Method) -> TrainConfig {
     TrainConfig { stop_after_epochs: 10, schedule: Schedule::Constant, ..train_config(n, average, method) }
 }
 
-fn nets(method: Method, count: usize) -> Vec<NetSpec> {
-    vec![NetSpec { network: method.network(), embedding: EmbeddingSpec::Identity, signature: String::new() }; count]
+fn nets(method: Method, likelihood: Likelihood, count: usize) -> Vec<NetSpec> {
+    vec![NetSpec { network: method.network(likelihood), embedding: EmbeddingSpec::Identity, signature: String::new() }; count]
 }
 
 /// How much is trained, and how: what a run of any method has to be told.
@@ -249,6 +285,7 @@ pub(crate) struct Effort {
     pub(crate) seed: u64,
     /// Networks per ensemble.
     pub(crate) ensemble: usize,
+    pub(crate) likelihood: Likelihood,
     pub(crate) threads: usize,
     pub(crate) train: TrainConfig,
     /// The rounds before the last one of a sequential method.
@@ -281,7 +318,7 @@ pub(crate) fn train(effort: &Effort, compute: &Compute, method: Method, task: &s
         parameters: &simulator.parameters(),
         source: &source,
         split: &split,
-        nets: &nets(method, effort.ensemble),
+        nets: &nets(method, effort.likelihood, effort.ensemble),
         train: effort.train,
         x_scaling: Scaling::Independent,
         buffer_bytes: abduce_data::batches::BUFFER_BYTES,
@@ -319,7 +356,7 @@ pub(crate) fn train_for(
         name: "",
         prior: simulator.prior(),
         parameters: &simulator.parameters(),
-        nets: &nets(method, effort.ensemble),
+        nets: &nets(method, effort.likelihood, effort.ensemble),
         train: effort.train,
         train_before: effort.train_before,
         validation_fraction: 0.1,
@@ -394,6 +431,7 @@ const CHAINS: ChainOptions = ChainOptions {
     warmup_steps: 100,
     thin: 10,
     start_batches: 100,
+    extensions: 3,
 };
 
 fn draws_of(posterior: &Posterior, compute: &Compute, x: &[f32], draws: usize, seed: u64) -> Result<Vec<f32>, Box<dyn Error>> {
@@ -418,6 +456,7 @@ fn measure(options: &Options, compute: &Compute, method: Method, task: &str, n: 
         n,
         seed,
         ensemble: options.ensemble,
+        likelihood: options.likelihood,
         threads: options.threads,
         train: train_config(n, options.average, method),
         train_before: train_before(n, options.average, method),
