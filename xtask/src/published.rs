@@ -27,6 +27,32 @@ pub(crate) enum Method {
     SmcAbc,
 }
 
+/// The density of NLE and SNLE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Likelihood {
+    /// The paper's.
+    #[default]
+    Maf,
+    /// Coupling splines.
+    Nsf,
+    /// Autoregressive splines.
+    MafRqs,
+    /// A mixture of 10 normals.
+    Mdn,
+}
+
+impl Likelihood {
+    fn density(self) -> DensitySpec {
+        let (transforms, hidden, spline) = (5, vec![50, 50], SplineSpec::default());
+        match self {
+            Self::Maf => DensitySpec::Maf { transforms, hidden },
+            Self::Nsf => DensitySpec::Nsf { transforms, hidden: 50, blocks: 2, spline },
+            Self::MafRqs => DensitySpec::MafRqs { transforms, hidden, spline },
+            Self::Mdn => DensitySpec::Mdn { hidden, components: 10 },
+        }
+    }
+}
+
 /// How networks are trained, and whose table the scores go beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Protocol {
@@ -128,13 +154,13 @@ impl Method {
         matches!(self, Self::Fmpe | Self::Npse)
     }
 
-    /// The network of the comparison: a coupling NSF (5 transforms, 50 hidden, 10 bins), a MAF (5 × 50), a residual classifier (2 blocks of 50).
-    pub(crate) fn network(self) -> NetworkSpec {
+    /// The network of the comparison: a coupling NSF (5 transforms, 50 hidden, 10 bins), a MAF (5 × 50) or another likelihood, a residual classifier (2 blocks of 50).
+    pub(crate) fn network(self, likelihood: Likelihood) -> NetworkSpec {
         match self {
             Self::Npe | Self::Snpe | Self::Tsnpe => {
                 NetworkSpec::Density(DensitySpec::Nsf { transforms: 5, hidden: 50, blocks: 2, spline: SplineSpec::default() })
             }
-            Self::Nle | Self::Snle => NetworkSpec::Density(DensitySpec::Maf { transforms: 5, hidden: vec![50, 50] }),
+            Self::Nle | Self::Snle => NetworkSpec::Density(likelihood.density()),
             Self::Fmpe => {
                 NetworkSpec::Field { schedule: NoiseSchedule::flow_matching(), network: abduce_diffusion::NetworkSpec::default() }
             }

@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::cells::{cell, folder, median};
-use crate::published::{Method, Protocol, tasks};
+use crate::published::{Likelihood, Method, Protocol, tasks};
 use abduce_data::{Array, PairSource, Scaling, Seed, Split, npy};
 use abduce_inference::abc::{
     Accept, Adjustment, Bandwidth, Decay, KernelDensity, Leftover, RejectionAbc, SmcAbc, Summaries, rejection_abc, smc_abc,
@@ -52,6 +52,9 @@ pub(crate) struct Options {
     /// Decay per step of the average of a vector field's weights; 0 for none.
     #[arg(long, default_value_t = AVERAGE_DECAY)]
     average: f32,
+    /// Density of NLE and SNLE.
+    #[arg(long, value_enum, default_value_t = Likelihood::Maf)]
+    likelihood: Likelihood,
     /// Threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -94,8 +97,11 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let folder = folder("sbibm")?;
     let compute = Compute::with_threads(options.threads);
     let wanted = |task: &str| options.tasks.is_empty() || options.tasks.iter().any(|t| t == task);
-    println!("| method | task | simulations | seeds | published | one network | ensemble of {} | epochs | train s |", options.ensemble);
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!(
+        "| method | task | simulations | seeds | published | one network | ensemble of {} | epochs | held out | train s |",
+        options.ensemble
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     let mut number = 0;
     for &method in &options.methods {
         for task in tasks().filter(|task| wanted(task)) {
@@ -107,6 +113,9 @@ pub(crate) fn run(options: &Options) -> Outcome {
                     let prefix = if method == Method::Npe { String::new() } else { format!("{}-", method.name()) };
                     let unusual = method.is_field() && options.average != AVERAGE_DECAY;
                     let mut suffix = if unusual { format!("-average{}", options.average) } else { String::new() };
+                    if matches!(method, Method::Nle | Method::Snle) && options.likelihood != Likelihood::Maf {
+                        suffix.push_str(&format!("-{:?}", options.likelihood).to_lowercase());
+                    }
                     if options.protocol == Protocol::LtuIli {
                         suffix.push_str("-ltu-ili");
                     }
@@ -119,13 +128,14 @@ pub(crate) fn run(options: &Options) -> Outcome {
                     continue;
                 }
                 println!(
-                    "| {} | {task} | {n} | {} | {:.3} | {:.3} | {:.3} | {:.0} | {:.0} |",
+                    "| {} | {task} | {n} | {} | {:.3} | {:.3} | {:.3} | {:.0} | {:.3} | {:.0} |",
                     method.name(),
                     cells.len(),
                     options.protocol.published(method, task, n),
                     median(cells.iter().map(|c| options.protocol.score(&c.single))),
                     median(cells.iter().map(|c| options.protocol.score(&c.ensemble))),
                     median(cells.iter().map(|c| c.epochs.first().map_or(0.0, |&epochs| epochs as f64))),
+                    median(cells.iter().map(|c| c.best_validation.first().copied().unwrap_or(f64::NAN))),
                     median(cells.iter().map(|c| c.train_seconds)),
                 );
             }
@@ -139,8 +149,8 @@ fn part(text: &str) -> Result<(usize, usize), String> {
     parsed.filter(|&(k, p): &(usize, usize)| k < p).ok_or_else(|| format!("`{text}`: expected K/P with K below P, such as 0/4"))
 }
 
-fn nets(method: Method, count: usize) -> Vec<NetSpec> {
-    vec![NetSpec { network: method.network(), embedding: EmbeddingSpec::Identity, signature: String::new() }; count]
+fn nets(method: Method, likelihood: Likelihood, count: usize) -> Vec<NetSpec> {
+    vec![NetSpec { network: method.network(likelihood), embedding: EmbeddingSpec::Identity, signature: String::new() }; count]
 }
 
 /// How much is trained, and how: what a run of any method has to be told.
@@ -150,6 +160,7 @@ pub(crate) struct Effort {
     pub(crate) seed: u64,
     /// Networks per ensemble.
     pub(crate) ensemble: usize,
+    pub(crate) likelihood: Likelihood,
     pub(crate) threads: usize,
     pub(crate) train: TrainConfig,
     /// The rounds before the last one of a sequential method.
@@ -182,7 +193,7 @@ pub(crate) fn train(effort: &Effort, compute: &Compute, method: Method, task: &s
         parameters: &simulator.parameters(),
         source: &source,
         split: &split,
-        nets: &nets(method, effort.ensemble),
+        nets: &nets(method, effort.likelihood, effort.ensemble),
         train: effort.train,
         x_scaling: Scaling::Independent,
         buffer_bytes: abduce_data::batches::BUFFER_BYTES,
@@ -220,7 +231,7 @@ pub(crate) fn train_for(
         name: "",
         prior: simulator.prior(),
         parameters: &simulator.parameters(),
-        nets: &nets(method, effort.ensemble),
+        nets: &nets(method, effort.likelihood, effort.ensemble),
         train: effort.train,
         train_before: effort.train_before,
         validation_fraction: 0.1,
@@ -295,6 +306,7 @@ const CHAINS: ChainOptions = ChainOptions {
     warmup_steps: 100,
     thin: 10,
     start_batches: 100,
+    extensions: 3,
 };
 
 fn draws_of(posterior: &Posterior, compute: &Compute, x: &[f32], draws: usize, seed: u64) -> Result<Vec<f32>, Box<dyn Error>> {
@@ -320,6 +332,7 @@ fn measure(options: &Options, compute: &Compute, method: Method, task: &str, n: 
         n,
         seed,
         ensemble: options.ensemble,
+        likelihood: options.likelihood,
         threads: options.threads,
         train: TrainConfig { ema_decay, ..options.protocol.training(n, method) },
         train_before: TrainConfig { ema_decay, ..options.protocol.training_before(n, method) },
