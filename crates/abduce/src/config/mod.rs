@@ -50,7 +50,7 @@ pub use embeddings::{
 };
 pub use estimate::{EstimateConfig, LearnConfig, ModelsConfig, QuantityConfig};
 pub use explain::explain;
-pub use gflownet::{EnvironmentConfig, GflownetConfig};
+pub use gflownet::{EnvironmentConfig, GflownetConfig, MiuConfig, ProofConfig};
 pub use infer::{InferConfig, ModelConfig, Parameter, Schedule, TrainConfig};
 pub use nets::{
     Activation, AffineFlowConfig, Backend, DensityConfig, Engine, MadeConfig, MafRqsConfig, MdnConfig, NetConfig, NetSort, NsfConfig,
