@@ -47,6 +47,8 @@ class Figure:
         axes = figure.add_axes((0, 0, 1, 1))
         axes.imshow(image)
         axes.axis("off")
+        # The drawing itself, without matplotlib's raster.
+        figure.save = self.save  # type: ignore[attr-defined]
         return figure
 
     def _repr_svg_(self) -> str:
