@@ -6,7 +6,7 @@ notebooks of LtU-ILI run: `ili.dataloaders`, `ili.inference`, `ili.utils`, `ili.
 
 from __future__ import annotations
 
-from . import dataloaders, embedding, inference, utils, validation
+from . import cosmology, dataloaders, embedding, inference, utils, validation
 from ._native import ConfigError, NumericsError, SamplerError, ShapeError, __version__
 from .api import MAF, MDN, NSF, ResNet, Training, Validation, fmpe, net, nle, npe, npse, nre, report, validate
 from .dataloaders import NumpyLoader, SBISimulator, StaticNumpyLoader, SummarizerDatasetLoader, TorchLoader
@@ -51,6 +51,7 @@ __all__ = [
     "Validation",
     "ValidationRunner",
     "__version__",
+    "cosmology",
     "dataloaders",
     "embedding",
     "fmpe",
