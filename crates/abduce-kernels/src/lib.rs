@@ -41,7 +41,7 @@ pub mod transpose;
 
 pub use lanes::LANES;
 pub use simd::{Simd, SimdError};
-pub use threads::Threads;
+pub use threads::{Stopped, Threads};
 
 /// Number of lanes that hold `rows` rows: the next multiple of [`LANES`].
 pub const fn lanes_for(rows: usize) -> usize {

@@ -95,7 +95,6 @@ fn refusals_say_what_where_and_what_instead() {
                 "{PRIOR}data: {{x_file: x.npy, theta_file: t.npy}}\nmodel: {{engine: SMCABC}}\ntrain_args: {{num_particles: 10, num_initial_pop: 20, epsilon_decay: 0.5}}\n"
             )),
         ),
-        ("older engine name not available", infer("model: {module: sbi.inference, class: SNPE_A}\n")),
         ("unknown backend", infer("model: {backend: tensorflow, engine: NLE}\n")),
         ("a vector field of another sort", infer("model: {engine: FMPE, nets: [{model: mlp}, {model: nsf}]}\n")),
         ("a density for a ratio", infer("model: {engine: NRE, nets: [{model: resnet}, {model: maf}]}\n")),

@@ -21,7 +21,7 @@ from ..utils.ndes_pt import Net
 
 __all__ = ["DelfiRunner", "InferenceRunner", "LampeRunner", "Runner", "SBIRunner", "SBIRunnerSequential"]
 
-_SEQUENTIAL = {"SNPE", "SNLE", "SNRE", "TSNPE", "SNPE_C", "APT", "SNL", "SNLE_A", "SRE", "SNRE_A", "SNRE_B", "SNRE_C", "AALR", "CNRE"}
+_SEQUENTIAL = {"SNPE", "SNPE_A", "SNPE_B", "SNLE", "SNRE", "TSNPE", "SNPE_C", "APT", "SNL", "SNLE_A", "SRE", "SNRE_A", "SNRE_B", "SNRE_C", "AALR", "CNRE"}
 
 
 def _flat(nets: Any) -> list[Any]:
