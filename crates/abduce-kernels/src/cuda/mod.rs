@@ -123,6 +123,9 @@ impl Device {
     ///
     /// # Errors
     /// A library is missing, there is no such device, or CUDA reports an error.
+    ///
+    /// # Panics
+    /// If a library is there but lacks a function that is called (a stub, or a version far too old): `cudarc` offers no other way.
     pub fn open(ordinal: usize) -> Result<Self, DeviceError> {
         // SAFETY: these functions load a library and unload it again; its initialisers are NVIDIA's.
         let present = unsafe {
