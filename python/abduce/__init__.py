@@ -7,7 +7,7 @@ notebooks of LtU-ILI run: `ili.dataloaders`, `ili.inference`, `ili.utils`, `ili.
 
 from __future__ import annotations
 
-from . import dataloaders, embedding, inference, utils, validation
+from . import cosmology, dataloaders, embedding, inference, utils, validation
 from ._native import ConfigError, NumericsError, SamplerError, ShapeError, __version__
 from .api import MAF, MDN, NSF, ResNet, Training, Validation, fmpe, net, nle, npe, npse, nre, validate
 from .codes import Compressor, compress
@@ -63,6 +63,7 @@ __all__ = [
     "ValidationRunner",
     "__version__",
     "compress",
+    "cosmology",
     "dataloaders",
     "dimension",
     "embedding",

@@ -6,6 +6,7 @@ mod abc;
 mod arrays;
 mod compress;
 mod dimension;
+mod cosmology;
 mod error;
 mod posterior;
 mod prior;
@@ -45,6 +46,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(validation::corner, module)?)?;
     module.add_function(wrap_pyfunction!(validation::validation_figure, module)?)?;
     module.add_function(wrap_pyfunction!(validation::report, module)?)?;
+    module.add_function(wrap_pyfunction!(cosmology::linear_power, module)?)?;
+    module.add_function(wrap_pyfunction!(cosmology::growth, module)?)?;
+    module.add_function(wrap_pyfunction!(cosmology::simulate_universe, module)?)?;
+    module.add_function(wrap_pyfunction!(cosmology::friends_of_friends, module)?)?;
+    module.add_function(wrap_pyfunction!(cosmology::power_spectrum, module)?)?;
+    module.add_function(wrap_pyfunction!(cosmology::bispectrum, module)?)?;
     module.add_function(wrap_pyfunction!(program, module)?)?;
     Ok(())
 }

@@ -13,6 +13,7 @@ mod manifolds;
 mod memory;
 mod methods;
 mod peer;
+mod published;
 mod runs;
 mod sbibm;
 mod steps;

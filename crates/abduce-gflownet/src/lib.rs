@@ -14,6 +14,7 @@ pub mod loss;
 pub mod policy;
 pub mod replay;
 pub mod sampler;
+pub mod search;
 pub mod train;
 
 pub use batch::{Batch, Trajectory};
@@ -23,4 +24,5 @@ pub use loss::{Loss, LossError};
 pub use policy::{Backward, Exit, Policy, PolicySpec, Scores, Trunk};
 pub use replay::{Replay, ReplayConfig};
 pub use sampler::Exploration;
+pub use search::{Filter, LocalSearch};
 pub use train::{IterationRecord, TrainConfig, TrainError, Trained, train};

@@ -38,6 +38,9 @@ pub enum Backward {
     /// As the network says, from the same trunk as P_F.
     #[default]
     Learned,
+    /// ∝ the number of ways from the source to the parent, so that all trajectories to an end are equally probable (maximum entropy; Mohammadpour et al. 2024,
+    /// arXiv:2312.14331); for environments whose states are listed.
+    MaxEntropy,
 }
 
 /// What the score of the exit is.
@@ -68,6 +71,8 @@ pub struct Policy<S> {
     features: usize,
     /// Rows of a table by state.
     index: HashMap<S, usize>,
+    /// ln of the number of ways from the source, by state: for [`Backward::MaxEntropy`].
+    log_ways: HashMap<S, f64>,
     layout: Layout,
     graph: Arc<Graph>,
 }
@@ -129,9 +134,10 @@ pub(crate) fn log_softmax(logits: &[f32], allowed: &[bool], out: &mut [f32]) {
 }
 
 impl<S: Clone + Eq + std::hash::Hash> Policy<S> {
-    /// A policy for `env`; a table needs its `states`, in any order.
+    /// A policy for `env`. A table needs its `states`, in any order; a backward policy of maximum entropy needs them with parents before their children.
     pub fn new<E: Environment<State = S>>(spec: &PolicySpec, exit: Exit, env: &E, states: &[S]) -> Self {
         let actions = env.actions();
+        let log_ways = if spec.backward == Backward::MaxEntropy { log_ways(env, states) } else { HashMap::new() };
         let (features, index) = match spec.trunk {
             Trunk::Mlp { .. } => (env.features(), HashMap::new()),
             Trunk::Table => (states.len(), states.iter().cloned().zip(0..).collect()),
@@ -148,7 +154,7 @@ impl<S: Clone + Eq + std::hash::Hash> Policy<S> {
         let backward = if spec.backward == Backward::Learned { actions } else { 0 };
         let scores = Linear::apply(&mut g, "scores", &[h], actions + 1 + backward + 1);
         let graph = Arc::new(g.finish(&[scores]));
-        Self { spec: spec.clone(), exit, actions, features, index, layout, graph }
+        Self { spec: spec.clone(), exit, actions, features, index, log_ways, layout, graph }
     }
 
     /// Its size.
@@ -168,6 +174,11 @@ impl<S: Clone + Eq + std::hash::Hash> Policy<S> {
     /// Whether P_B has scores of its own.
     pub(crate) fn learns_backward(&self) -> bool {
         self.spec.backward == Backward::Learned
+    }
+
+    /// Whether P_B takes every parent alike.
+    pub(crate) fn is_uniform_backward(&self) -> bool {
+        self.spec.backward == Backward::Uniform
     }
 
     /// Writes the features of a state.
@@ -243,11 +254,70 @@ impl<S: Clone + Eq + std::hash::Hash> Policy<S> {
                     match self.spec.backward {
                         Backward::Uniform => raw.fill(0.0),
                         Backward::Learned => raw.iter_mut().enumerate().for_each(|(a, raw)| *raw = out[(width + a) * lanes + r]),
+                        Backward::MaxEntropy => raw.iter_mut().zip(&back[own_back.clone()]).enumerate().for_each(|(a, (raw, &allowed))| {
+                            let ways = allowed.then(|| self.log_ways.get(&env.undo(state, a)).copied()).flatten();
+                            *raw = ways.unwrap_or(0.0) as f32;
+                        }),
                     }
                     log_softmax(&raw, &back[own_back.clone()], &mut pb[own_back]);
                     flow[r] = out[(out.len() / lanes - 1) * lanes + r];
                 }
             }
         });
+    }
+}
+
+/// ln of the number of ways from the source to each state, parents being listed before their children.
+fn log_ways<E: Environment>(env: &E, states: &[E::State]) -> HashMap<E::State, f64> {
+    let mut ways: HashMap<E::State, f64> = HashMap::with_capacity(states.len());
+    let mut allowed = vec![false; env.actions()];
+    let mut parents: Vec<f64> = Vec::new();
+    for state in states {
+        env.backward(state, &mut allowed);
+        parents.clear();
+        let possible = allowed.iter().enumerate().filter(|(_, allowed)| **allowed);
+        parents.extend(possible.filter_map(|(action, _)| ways.get(&env.undo(state, action)).copied()));
+        let top = parents.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let own = if parents.is_empty() { 0.0 } else { top + parents.iter().map(|way| (way - top).exp()).sum::<f64>().ln() };
+        ways.insert(state.clone(), own);
+    }
+    ways
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::{Enumerable as _, Hypergrid};
+
+    #[test]
+    fn at_maximum_entropy_all_ways_to_an_end_are_alike() {
+        let env = Hypergrid { dimensions: 2, height: 5, ..Hypergrid::default() };
+        let states = env.states();
+        let spec = PolicySpec { trunk: Trunk::Mlp { hidden: vec![4] }, backward: Backward::MaxEntropy };
+        let policy = Policy::new(&spec, Exit::Scored, &env, &states);
+        let params = policy.layout().initialise(abduce_data::Seed(1));
+        let mut scores = Scores::default();
+        policy.score(&env, &Compute::with_threads(1), &params, &states, &mut scores);
+        let row = |state: &[u16]| states.iter().position(|known| known == state).unwrap();
+        let binomial = |n: u64, k: u64| (0..k).fold(1.0, |product, i| product * (n - i) as f64 / (i + 1) as f64);
+        for (x, y) in [(1u16, 1u16), (4, 2), (3, 4)] {
+            // Of the C(x+y, x) ways to (x, y), C(x+y−1, x−1) come from the left.
+            let left = binomial(u64::from(x + y) - 1, u64::from(x) - 1) / binomial(u64::from(x + y), u64::from(x));
+            let found = scores.pb(row(&[x, y]), 0).exp();
+            assert!((found - left).abs() < 1e-6, "({x}, {y}): {found} for {left}");
+            // Two ways, along one border first and along the other.
+            let along = |order: [usize; 2]| {
+                let (mut state, mut log_pb) = (vec![x, y], 0.0);
+                for axis in order {
+                    while state[axis] > 0 {
+                        log_pb += scores.pb(row(&state), axis);
+                        state[axis] -= 1;
+                    }
+                }
+                log_pb
+            };
+            assert!((along([0, 1]) - along([1, 0])).abs() < 1e-5);
+            assert!((along([0, 1]) + binomial(u64::from(x + y), u64::from(x)).ln()).abs() < 1e-5);
+        }
     }
 }

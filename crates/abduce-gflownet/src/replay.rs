@@ -34,11 +34,15 @@ pub struct ReplayConfig {
     pub fraction: f64,
     /// Which ends are drawn.
     pub priority: Priority,
+    /// Ends that are nearer to each other than this do not stay both: the better one does. The distance is Σ |a − b| / Σ (|a| + |b|) over their features, between 0 and
+    /// 1. 0: every distinct end is kept.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_distance: f64,
 }
 
 impl Default for ReplayConfig {
     fn default() -> Self {
-        Self { capacity: 0, fraction: 0.5, priority: Priority::Uniform }
+        Self { capacity: 0, fraction: 0.5, priority: Priority::Uniform, min_distance: 0.0 }
     }
 }
 
@@ -47,13 +51,22 @@ impl Default for ReplayConfig {
 pub struct Replay<S> {
     config: ReplayConfig,
     ends: Vec<(f64, S)>,
+    /// Features of the ends, in the same order, where distances count.
+    features: Vec<Vec<f32>>,
     known: HashSet<S>,
+}
+
+/// Σ |a − b| / Σ (|a| + |b|): 0 for equal features, 1 for those that share nothing.
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    let sums = a.iter().zip(b).map(|(&a, &b)| (f64::from((a - b).abs()), f64::from(a.abs() + b.abs())));
+    let (apart, total) = sums.fold((0.0, 0.0), |(apart, total), (part, whole)| (apart + part, total + whole));
+    if total > 0.0 { apart / total } else { 0.0 }
 }
 
 impl<S: Clone + Eq + Hash> Replay<S> {
     /// An empty memory.
     pub fn new(config: ReplayConfig) -> Self {
-        Self { config, ends: Vec::new(), known: HashSet::new() }
+        Self { config, ends: Vec::new(), features: Vec::new(), known: HashSet::new() }
     }
 
     /// Ends that are kept, best first.
@@ -61,8 +74,8 @@ impl<S: Clone + Eq + Hash> Replay<S> {
         &self.ends
     }
 
-    /// Keeps an end, unless it is known or worse than all of a full memory.
-    pub fn add(&mut self, end: &S, log_reward: f64) {
+    /// Keeps an end, unless it is known, or worse than all of a full memory or than one that it is too near to. `features` writes what distances are measured by.
+    pub fn add(&mut self, end: &S, log_reward: f64, features: impl FnOnce() -> Vec<f32>) {
         if self.config.capacity == 0 || self.known.contains(end) {
             return;
         }
@@ -70,12 +83,26 @@ impl<S: Clone + Eq + Hash> Replay<S> {
         if place >= self.config.capacity {
             return;
         }
+        if self.config.min_distance > 0.0 {
+            let own = features();
+            let is_near = |other: &Vec<f32>| distance(&own, other) < self.config.min_distance;
+            // Those before its place are at least as good.
+            if self.features[..place].iter().any(is_near) {
+                return;
+            }
+            for other in (place..self.ends.len()).rev().filter(|&other| is_near(&self.features[other])).collect::<Vec<_>>() {
+                self.known.remove(&self.ends.remove(other).1);
+                self.features.remove(other);
+            }
+            self.features.insert(place, own);
+        }
         self.ends.insert(place, (log_reward, end.clone()));
         self.known.insert(end.clone());
         if self.ends.len() > self.config.capacity
             && let Some((_, worst)) = self.ends.pop()
         {
             self.known.remove(&worst);
+            self.features.truncate(self.ends.len());
         }
     }
 
@@ -114,12 +141,32 @@ mod tests {
         let mut replay = Replay::new(ReplayConfig { capacity: 3, ..ReplayConfig::default() });
         assert_eq!(replay.share(10), 0);
         for (end, reward) in [(1, 0.0), (2, 2.0), (1, 0.0), (3, 1.0), (4, -1.0), (5, 3.0)] {
-            replay.add(&end, reward);
+            replay.add(&end, reward, Vec::new);
         }
         assert_eq!(replay.ends(), [(3.0, 5), (2.0, 2), (1.0, 3)]);
         assert_eq!(replay.share(10), 5);
-        replay.add(&4, 0.5);
+        replay.add(&4, 0.5, Vec::new);
         assert_eq!(replay.ends().len(), 3, "what was forgotten may come back, if it is good enough");
+    }
+
+    #[test]
+    fn of_ends_that_are_too_near_the_better_one_stays() {
+        // Bits as features: the distance of two numbers is the bits that differ over the bits that are set.
+        let features = |end: u8| move || (0..8).map(|bit| f32::from(end >> bit & 1)).collect::<Vec<f32>>();
+        assert_eq!(distance(&features(0b11)(), &features(0b110)()), 0.5);
+        let mut replay = Replay::new(ReplayConfig { capacity: 3, min_distance: 0.5, ..ReplayConfig::default() });
+        let mut add = |end: u8, reward: f64| {
+            replay.add(&end, reward, features(end));
+            replay.ends().to_vec()
+        };
+        add(0b1111, 1.0);
+        assert_eq!(add(0b0111, 0.5), [(1.0, 0b1111)], "nearer than half, and worse");
+        assert_eq!(add(0b0111, 2.0), [(2.0, 0b0111)], "and better");
+        assert_eq!(add(0b1111_0000, 1.0), [(2.0, 0b0111), (1.0, 0b1111_0000)]);
+        add(0b1100_0001, 0.7);
+        // Better than two that it is near to.
+        assert_eq!(add(0b1110_0001, 3.0), [(3.0, 0b1110_0001), (2.0, 0b0111)]);
+        assert_eq!(replay.features.len(), 2);
     }
 
     #[test]
@@ -127,7 +174,7 @@ mod tests {
         let mut rng = Seed(1).stream("test", 0);
         let frequency = |priority, rng: &mut Rng| {
             let mut replay = Replay::new(ReplayConfig { capacity: 9, priority, ..ReplayConfig::default() });
-            (0..4).for_each(|end| replay.add(&end, if end == 0 { 10.0 } else { 0.01 * f64::from(end) }));
+            (0..4).for_each(|end| replay.add(&end, if end == 0 { 10.0 } else { 0.01 * f64::from(end) }, Vec::new));
             (0..4000).filter(|_| *replay.draw(rng) == 0).count() as f64 / 4000.0
         };
         // Four standard errors are 0.03.

@@ -38,9 +38,23 @@ pub fn sample<E: Environment>(
 ) {
     let source = batch.row(&env.initial());
     let mut rngs: Vec<Rng> = (0..count).map(|i| seed.stream("trajectory", first + i as u64)).collect();
-    let mut open: Vec<(usize, Trajectory)> =
-        (0..count).map(|i| (i, Trajectory { rows: vec![source], actions: Vec::new(), log_reward: 0.0 })).collect();
-    let mut done: Vec<Option<Trajectory>> = vec![None; count];
+    let begun = vec![Trajectory { rows: vec![source], actions: Vec::new(), log_reward: 0.0 }; count];
+    let done = complete(env, policy, compute, params, exploration, (begun, &mut rngs), batch);
+    batch.trajectories.extend(done);
+}
+
+/// Goes on with trajectories, each with its own random numbers, until they end; their states are rows of the batch.
+pub(crate) fn complete<E: Environment>(
+    env: &E,
+    policy: &Policy<E::State>,
+    compute: &Compute,
+    params: &[f32],
+    exploration: &Exploration,
+    (begun, rngs): (Vec<Trajectory>, &mut [Rng]),
+    batch: &mut Batch<E::State>,
+) -> Vec<Trajectory> {
+    let mut done: Vec<Option<Trajectory>> = vec![None; begun.len()];
+    let mut open: Vec<(usize, Trajectory)> = begun.into_iter().enumerate().collect();
     while !open.is_empty() {
         batch.score(env, policy, compute, params);
         let mut still_open = Vec::with_capacity(open.len());
@@ -59,7 +73,7 @@ pub fn sample<E: Environment>(
         }
         open = still_open;
     }
-    batch.trajectories.extend(done.into_iter().flatten());
+    done.into_iter().flatten().collect()
 }
 
 fn choose(scores: &Scores, row: usize, exploration: &Exploration, rng: &mut Rng) -> usize {
@@ -105,7 +119,7 @@ pub fn sample_backward<E: Environment>(
         if !allowed.iter().any(|&allowed| allowed) {
             break;
         }
-        let action = if policy.learns_backward() {
+        let action = if !policy.is_uniform_backward() {
             let mut scores = Scores::default();
             policy.score(env, compute, params, std::slice::from_ref(state), &mut scores);
             pick(scores.log_pb.iter().map(|&log_p| f64::from(log_p).exp()), rng)

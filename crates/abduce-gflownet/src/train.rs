@@ -7,6 +7,7 @@ use crate::loss::{Gradients, Loss, LossError, Parents};
 use crate::policy::Policy;
 use crate::replay::{Replay, ReplayConfig};
 use crate::sampler::{Exploration, sample, sample_backward};
+use crate::search::{LocalSearch, local_search};
 use abduce_data::Seed;
 use abduce_nn::adam::{Adam, AdamConfig};
 use abduce_nn::step::chunks;
@@ -22,7 +23,7 @@ pub struct TrainConfig {
     /// Batches.
     #[schemars(range(min = 1))]
     pub iterations: usize,
-    /// Trajectories of a batch, those from memory among them.
+    /// Trajectories of a batch, those from memory among them, those of the local search besides.
     #[schemars(range(min = 1))]
     pub batch: usize,
     /// Step size of Adam.
@@ -41,6 +42,8 @@ pub struct TrainConfig {
     pub exploration: Exploration,
     /// Ends that come back.
     pub replay: ReplayConfig,
+    /// Fresh trajectories are taken apart and rebuilt.
+    pub local_search: LocalSearch,
 }
 
 impl Default for TrainConfig {
@@ -54,6 +57,7 @@ impl Default for TrainConfig {
             updates: 1,
             exploration: Exploration::default(),
             replay: ReplayConfig::default(),
+            local_search: LocalSearch::default(),
         }
     }
 }
@@ -149,6 +153,10 @@ pub fn train<E: Environment>(
         let remembered = replay.share(config.batch);
         let first = ((iteration - 1) * config.batch) as u64;
         sample(env, policy, compute, &params, &config.exploration, (config.batch - remembered, first, sampling), &mut batch);
+        let drawn = batch.trajectories.len();
+        if config.local_search.rounds > 0 {
+            local_search(env, policy, compute, &params, &config.local_search, (first, seed), &mut batch);
+        }
         let fresh = batch.trajectories.len();
         for k in 0..remembered {
             let mut rng = seed.stream("replay", first + k as u64);
@@ -160,14 +168,18 @@ pub fn train<E: Environment>(
         batch.score(env, policy, compute, &params);
         for trajectory in &batch.trajectories[..fresh] {
             let end = &batch.states[trajectory.rows[trajectory.rows.len() - 1] as usize];
-            replay.add(end, trajectory.log_reward);
+            replay.add(end, trajectory.log_reward, || {
+                let mut features = vec![0.0; env.features()];
+                env.encode(end, &mut features);
+                features
+            });
         }
         let old: Vec<Vec<f64>> = batch.trajectories.iter().map(|t| step_log_pf(&batch, t)).collect();
         if loss.has_log_z() && log_z.is_none() {
             // What the first batch says: far from it, log Z would have to wander first.
             log_z = Some(batch.trajectories.iter().map(|t| loss.log_z_of(&batch, t)).sum::<f64>() / batch.trajectories.len() as f64);
         }
-        let mut record = record(iteration, &batch, fresh, loss, log_z);
+        let mut record = record(iteration, &batch, drawn, loss, log_z);
         for update in 0..config.updates {
             if update > 0 {
                 batch.scores = Default::default();

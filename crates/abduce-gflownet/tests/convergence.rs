@@ -6,7 +6,9 @@ use abduce_data::Seed;
 use abduce_gflownet::environment::{BitSequence, Hypergrid, Ising, PerfectTree, SetAddition};
 use abduce_gflownet::loss::{FlowForm, Return};
 use abduce_gflownet::replay::Priority;
-use abduce_gflownet::{Backward, Enumerable, Exploration, Loss, Policy, PolicySpec, ReplayConfig, TrainConfig, Trunk, exact, train};
+use abduce_gflownet::{
+    Backward, Enumerable, Exploration, Filter, LocalSearch, Loss, Policy, PolicySpec, ReplayConfig, TrainConfig, Trunk, exact, train,
+};
 use abduce_nn::Compute;
 use std::ops::ControlFlow;
 
@@ -107,6 +109,7 @@ fn baselines_find_the_best_ends() {
 /// ends. Pairs of proofs then have the right ratios too.
 #[test]
 fn proofs_are_found_in_proportion_to_their_brevity() {
+    use abduce_gflownet::Environment as _;
     use abduce_gflownet::environment::ProofTree;
     use abduce_proof::metamath::{Database, Environment as Prover, FiniteTactics, MetamathMdp, StateLimits};
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/proofs/implication.mm");
@@ -139,6 +142,28 @@ fn proofs_are_found_in_proportion_to_their_brevity() {
         assert!(l1 < 0.1, "{}: L1 {l1} over {} states", loss.name(), tree.len());
         assert!(log_z < 0.05, "{}: log Z is off by {log_z}", loss.name());
     }
+    // The relative balance draws proofs ∝ prior · R: the prior takes every tactic alike, so its target is known for every end.
+    let (compute, loss) = (Compute::with_threads(2), Loss::RelativeTrajectoryBalance { beta: 1.0 });
+    let policy = Policy::new(&table, loss.exit(), &tree, &tree.states());
+    let slow = TrainConfig { learning_rate: 0.05, ..config(1500, 64) };
+    let trained = train(&tree, &policy, &loss, &slow, &compute, Seed(1), &mut |_, _| ControlFlow::Continue(())).unwrap();
+    let found = exact(&tree, &policy, &compute, &trained.params);
+    let (mut log_prior, mut allowed) = (vec![0.0f64; tree.len()], vec![false; tree.actions() + 1]);
+    let mut target = Vec::new();
+    for state in tree.states() {
+        tree.forward(&state, &mut allowed);
+        let ways = allowed.iter().filter(|&&allowed| allowed).count() as f64;
+        for action in (0..tree.actions()).filter(|&action| allowed[action]) {
+            log_prior[tree.apply(&state, action) as usize] = log_prior[state as usize] - ways.ln();
+        }
+        if allowed[tree.actions()] {
+            target.push((log_prior[state as usize] + tree.log_reward(&state)).exp());
+        }
+    }
+    let z: f64 = target.iter().sum();
+    let l1: f64 = found.learnt.iter().zip(&target).map(|(learnt, target)| (learnt - target / z).abs()).sum();
+    let error = (trained.log_z.unwrap() - z.ln()).abs();
+    assert!(l1 < 0.1 && error < 0.05, "{}: L1 {l1}, log Z is off by {error}", loss.name());
     let few = ProofTree::explore(&mut process, 10, reward).unwrap_err();
     assert_eq!(few.to_string(), "more than 10 states within reach: allow fewer tactics or steps");
 }
@@ -151,11 +176,19 @@ fn replay_tables_and_threads() {
     let (_, _, two) = distance(&env, &spec(64), tb, &config(400, 64), 2);
     assert_eq!(params, two, "threads change no bit");
     for priority in [Priority::Uniform, Priority::Rank { alpha: 0.5 }, Priority::Stratified] {
-        let replay = ReplayConfig { capacity: 1000, fraction: 0.5, priority };
+        let replay = ReplayConfig { capacity: 1000, fraction: 0.5, priority, min_distance: 0.0 };
         let (with, _, _) = distance(&env, &spec(64), tb, &TrainConfig { replay, ..config(400, 64) }, 2);
         // Half of the fresh trajectories, and yet no worse than 1.2 times, with 0.02 for the noise of one seed.
         assert!(with < 1.2 * plain + 0.02, "{priority:?}: {with} with, {plain} without");
     }
+    // Local search and a memory of ends that differ are as good, and so is the backward policy of maximum entropy.
+    let replay = ReplayConfig { capacity: 1000, fraction: 0.25, priority: Priority::Uniform, min_distance: 0.2 };
+    let local_search = LocalSearch { rounds: 1, steps: 3, filter: Filter::Metropolis };
+    let (with, _, _) = distance(&env, &spec(64), tb, &TrainConfig { replay, local_search, ..config(400, 64) }, 2);
+    assert!(with < 1.2 * plain + 0.02, "local search: {with} with, {plain} without");
+    let entropy = PolicySpec { backward: Backward::MaxEntropy, ..spec(64) };
+    let (with, log_z, _) = distance(&env, &entropy, tb, &config(400, 64), 2);
+    assert!(with < 1.2 * plain + 0.02 && log_z < 0.06, "maximum entropy: {with}, {plain} with a learnt P_B");
     let table = PolicySpec { trunk: Trunk::Table, backward: Backward::Uniform };
     let (l1, _, _) = distance(&env, &table, tb, &TrainConfig { learning_rate: 0.03, ..config(600, 64) }, 2);
     assert!(l1 < 0.08, "table: {l1}");

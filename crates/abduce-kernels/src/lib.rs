@@ -31,6 +31,7 @@ pub(crate) mod math;
 pub mod monotone;
 pub mod norm;
 pub mod optimiser;
+pub mod pairs;
 pub mod select;
 pub mod simd;
 pub mod slabs;

@@ -69,3 +69,20 @@ pub trait ProofEnv {
     /// Whether a whole proof is one, judged afresh.
     fn verify(&mut self, theorem: &Self::Theorem, tactics: &[String]) -> Verdict;
 }
+
+/// A checker whose states are lists of printed goals, of which a tactic works on the first.
+pub trait GoalEnv: ProofEnv {
+    /// The open goals, one text each.
+    fn goals(&self, state: &Self::State) -> Vec<String>;
+
+    /// The state with its goals in another order: the one at `place` (from 0) comes first, those before it last.
+    ///
+    /// # Errors
+    /// The checker cannot do it.
+    fn rotate(&mut self, theorem: &Self::Theorem, state: &Self::State, place: usize) -> Result<Self::State, StepError>;
+
+    /// The outcomes of several tactics in the same state, in order.
+    fn step_each(&mut self, theorem: &Self::Theorem, state: &Self::State, tactics: &[String]) -> Vec<StepOutcome<Self::State>> {
+        tactics.iter().map(|tactic| self.step(theorem, state, tactic)).collect()
+    }
+}

@@ -33,6 +33,10 @@ pub trait ProofMdp {
     fn is_done(&self, state: &Self::State) -> bool;
     /// What identifies a state: equal keys have the same actions with the same ends.
     fn key(&self, state: &Self::State) -> Self::Key;
+    /// Says which actions will be tried in a state, so that a process whose steps have a price of their own can take them all at once. Changes no result.
+    fn prepare(&mut self, state: &Self::State, proposals: &[Proposal<Self::Action>]) {
+        let _ = (state, proposals);
+    }
 }
 
 /// A process with finitely many actions in each state, listed: for exact sums over all trajectories and for masks. An action is listed if and only if

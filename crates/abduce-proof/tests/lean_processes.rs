@@ -89,6 +89,12 @@ fn only_a_clean_answer_about_the_axioms_is_a_proof() {
         ("sleep 100".to_owned(), "timeout"),
         ("yes".to_owned(), "flood"),
         ("head -c 1000000 /dev/zero".to_owned(), "flood"),
+        // A line of 2 GB, of which no more than the limit is ever kept; arrays in arrays; a number, a string and a key of their own.
+        ("head -c 2147483648 /dev/zero | tr '\\0' x".to_owned(), "flood"),
+        ("head -c 90000 /dev/zero | tr '\\0' '['".to_owned(), "protocol"),
+        (format!("echo '{{\"severity\":\"error\",\"pos\":{}}}'", "[".repeat(5000)), "protocol"),
+        (line("error", "x", 4, "late").replace("\"data\":\"late\"", "\"data\":{\"deep\":[]}") + ok, "protocol"),
+        ("printf '\\377\\376\\n'".to_owned(), "protocol"),
         ("yes >&2 & sleep 100".to_owned(), "timeout"),
     ] {
         let start = Instant::now();
@@ -173,6 +179,7 @@ while IFS= read -r line; do
     *'"tactic":"hole"'*) printf '{"proofState":8,"goals":[],"sorries":[{"proofState":1}]}\n\n' ;;
     *hang*) sleep 100 ;;
     *flood*) yes '{' ;;
+    *endless*) head -c 2147483648 /dev/zero | tr '\0' 'x' ;;
     *long*) head -c 3000000 /dev/zero | tr '\0' 'x' ;;
     *crash*) kill -SEGV $$ ;;
     *nonsense*) echo 'PANIC at foo' ;;
@@ -213,12 +220,13 @@ fn the_repl_is_spoken_to_and_replaced() {
         ("long", "flood", 4),
         ("nonsense", "protocol", 5),
         ("deep", "protocol", 6),
-        ("exact good", "done", 7),
+        ("endless", "flood", 7),
+        ("exact good", "done", 8),
     ] {
         assert_eq!((error(&mut repl, tactic), repl.session().generation()), (class, processes), "{tactic}");
     }
     let faults: Vec<(&str, usize)> = repl.session().faults().iter().map(|(&class, &count)| (class, count)).collect();
-    assert_eq!(faults, [("crash", 1), ("flood", 2), ("protocol", 2), ("timeout", 1)]);
+    assert_eq!(faults, [("crash", 1), ("flood", 3), ("protocol", 2), ("timeout", 1)]);
     assert!(repl.session().transcript().iter().any(|exchange| exchange.request.contains("intro h") && exchange.answer.is_ok()));
     assert!(repl.verify(&theorem, &["intro h".to_owned(), "exact good".to_owned()]).is_proved());
     // A process answers only so many calls.

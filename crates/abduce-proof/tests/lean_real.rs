@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests
 
+use abduce_data::Seed;
 use abduce_proof::env::{ProofEnv as _, StepOutcome, Verdict};
-use abduce_proof::lean::{LeanBatch, LeanCandidate, LeanTheorem, ProverCommand};
+use abduce_proof::lean::{
+    LeanBatch, LeanCandidate, LeanProblem, LeanTheorem, LeanTrial, ProverCommand, TacticRanking, evaluate_lean, read_problems,
+};
+use abduce_proof::search::{Budget, Method};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::Command;
 
@@ -11,20 +16,7 @@ const CORE: &str = include_str!("lean/core.lean");
 const PROBLEMS: &str = include_str!("lean/problems.txt");
 
 fn problems() -> Vec<(LeanTheorem, Vec<String>)> {
-    let mut problems: Vec<(LeanTheorem, Vec<String>)> = Vec::new();
-    for line in PROBLEMS.lines().filter(|line| !line.starts_with('#')) {
-        match line.strip_prefix("  ") {
-            Some(tactic) => problems.last_mut().unwrap().1.push(tactic.to_owned()),
-            None => {
-                let [name, binders, statement] = line.split(" | ").collect::<Vec<_>>().try_into().unwrap();
-                problems.push((
-                    LeanTheorem { name: name.to_owned(), binders: binders.to_owned(), statement: statement.to_owned() },
-                    Vec::new(),
-                ));
-            }
-        }
-    }
-    problems
+    read_problems(PROBLEMS).unwrap().into_iter().map(|problem| (problem.theorem, problem.proof)).collect()
 }
 
 /// A driver with the test's core compiled into `folder`.
@@ -120,4 +112,108 @@ fn steps_show_goals() {
     let StepOutcome::Open(two) = lean.step(&theorem, &one, "refine And.intro ?_ ?_") else { panic!() };
     assert!(two.goals.contains("⊢ q") && two.goals.contains("⊢ p"), "{}", two.goals);
     assert!(matches!(lean.step(&theorem, &one, "cases h with\n| intro a b => exact And.intro b a"), StepOutcome::Done(_)));
+}
+
+/// Each search proves problems of each kind; what it proves stands in a fresh process, and its own work does not depend on the number of workers.
+#[test]
+fn searches_prove_problems() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(lean) = driver(folder.path()) else { return };
+    let chosen = ["and_swap", "or_swap", "exists_succ", "eq_symm", "zero_add"];
+    let problems: Vec<LeanProblem> =
+        read_problems(PROBLEMS).unwrap().into_iter().filter(|problem| chosen.contains(&problem.theorem.name.as_str())).collect();
+    assert_eq!(problems.len(), chosen.len());
+    let trial = |ranking, method| LeanTrial {
+        ranking,
+        lemmas: ["add_zero", "add_succ"].map(str::to_owned).to_vec(),
+        method,
+        budget: Budget { expansions: 40, branch: 8, depth: 24, time: None, proofs: 1 },
+        seed: Seed(1),
+    };
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let run = |ranking, method, workers: usize, problems: &[LeanProblem]| {
+        evaluate_lean(
+            problems,
+            &Vec::from_iter(0..problems.len()),
+            &trial(ranking, method),
+            NonZeroUsize::new(workers).unwrap(),
+            &stop,
+            |worker| lean.for_worker(worker),
+        )
+    };
+    for (method, problems) in [
+        (Method::BestFirst, &problems[..]),
+        (Method::Beam { width: 4 }, &problems[..2]),
+        (Method::DepthFirst, &problems[..2]),
+        (Method::Mcts { exploration: 1.0 }, &problems[..2]),
+        (Method::Hypertree { exploration: 1.0 }, &problems[..2]),
+    ] {
+        for attempt in run(TacticRanking::Ranked, method, 2, problems) {
+            let theorem = &problems[attempt.place].theorem;
+            let proof = attempt.proofs.first().unwrap_or_else(|| panic!("{method:?}: {}: {attempt:?}", theorem.name));
+            assert!(attempt.refused.is_empty() && proof.axioms.is_empty());
+            assert!(lean.clone().verify(theorem, &proof.tactics).is_proved());
+        }
+    }
+    let proofs = |workers| {
+        run(TacticRanking::Ngram, Method::BestFirst, workers, &problems[..2])
+            .into_iter()
+            .map(|attempt| (attempt.proofs, attempt.tried))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(proofs(1), proofs(2));
+    // A statement that is none, and one that is false.
+    let wrong = read_problems("wrong | (p : Prop) | Or p\nfalse | (p q : Prop) | p → q").unwrap();
+    let attempts = run(TacticRanking::Ranked, Method::BestFirst, 1, &wrong);
+    assert!(attempts[0].fault.is_some() && attempts[0].proofs.is_empty());
+    assert!(attempts[1].fault.is_none() && attempts[1].proofs.is_empty() && attempts[1].expansions < 40);
+}
+
+/// How many problems each policy and search proves, by expansions: the table of `VERIFICATION.md`. `ABDUCE_TEST_LEAN_ONLY` chooses lines by a part of their name.
+#[test]
+#[ignore = "takes many minutes"]
+fn the_problem_set_is_searched() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(lean) = driver(folder.path()) else { return };
+    let problems = read_problems(PROBLEMS).unwrap();
+    let only = std::env::var("ABDUCE_TEST_LEAN_ONLY").unwrap_or_default();
+    let best = Method::BestFirst;
+    for (name, ranking, method) in [
+        ("ranked, best first", TacticRanking::Ranked, best),
+        ("frequency, best first", TacticRanking::Frequency, best),
+        ("ngram, best first", TacticRanking::Ngram, best),
+        ("uniform, best first", TacticRanking::Uniform, best),
+        ("ranked, depth first", TacticRanking::Ranked, Method::DepthFirst),
+        ("ranked, beam of 16", TacticRanking::Ranked, Method::Beam { width: 16 }),
+        ("ranked, MCTS", TacticRanking::Ranked, Method::Mcts { exploration: 1.0 }),
+        ("ranked, hypertree", TacticRanking::Ranked, Method::Hypertree { exploration: 1.0 }),
+    ] {
+        if !name.contains(only.as_str()) {
+            continue;
+        }
+        let trial = LeanTrial {
+            ranking,
+            lemmas: ["add_zero", "add_succ"].map(str::to_owned).to_vec(),
+            method,
+            budget: Budget { expansions: 128, branch: 8, depth: 24, time: None, proofs: 1 },
+            seed: Seed(1),
+        };
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let attempts =
+            evaluate_lean(&problems, &Vec::from_iter(0..problems.len()), &trial, NonZeroUsize::new(2).unwrap(), &stop, |worker| {
+                lean.for_worker(worker)
+            });
+        let found = |most: usize| attempts.iter().filter(|attempt| attempt.expansions_to_first.is_some_and(|used| used <= most)).count();
+        let line: Vec<String> = [8, 32, 128].iter().map(|&most| format!("{}", found(most))).collect();
+        let (low, high) = abduce_proof::metamath::wilson(found(128), problems.len());
+        println!("| {name} | {} | {low:.3} to {high:.3} |", line.join(" | "));
+        let open = attempts.iter().filter(|attempt| attempt.proofs.is_empty());
+        let missing: Vec<&str> = open.map(|attempt| problems[attempt.place].theorem.name.as_str()).collect();
+        println!("  not proved: {missing:?}; refused: {}", attempts.iter().map(|attempt| attempt.refused.len()).sum::<usize>());
+        // The proof of each is a proof of the whole file again.
+        let proofs: Vec<(&LeanTheorem, &Vec<String>)> =
+            attempts.iter().filter_map(|attempt| Some((&problems[attempt.place].theorem, &attempt.proofs.first()?.tactics))).collect();
+        let candidates: Vec<LeanCandidate<'_>> = proofs.iter().map(|&(theorem, tactics)| LeanCandidate { theorem, tactics }).collect();
+        assert!(lean.clone().check(&candidates).iter().all(Verdict::is_proved));
+    }
 }

@@ -319,12 +319,16 @@ fn spoiled_statements_are_judged_as_by_the_plain_verifier() {
     assert!(bad > 200 && good > 0 && unreadable > 0, "{bad} refused, {good} still valid, {unreadable} unreadable");
 }
 
-/// Labels that the C program complains about.
-fn refused_by_c(path: &Path) -> BTreeSet<String> {
+/// What the C program says, with lines joined: it breaks long ones anywhere.
+fn said_by_c(path: &Path) -> String {
     let read = format!("read '{}'", path.display());
     let output = Command::new("metamath").args([read.as_str(), "verify proof *", "exit"]).output().unwrap();
-    // Long lines are broken anywhere.
-    let text = String::from_utf8_lossy(&output.stdout).split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    String::from_utf8_lossy(&output.stdout).split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Labels that the C program complains about.
+fn refused_by_c(path: &Path) -> BTreeSet<String> {
+    let text = said_by_c(path);
     // `at statement 31, label "a1i", type "$p":`; other labels are only mentioned.
     let accused = text.split("label \"").skip(1).filter_map(|rest| rest.split_once("\", type"));
     let mut labels: BTreeSet<String> = accused.map(|(label, _)| label).filter(|label| !label.contains('"')).map(str::to_owned).collect();
@@ -384,4 +388,86 @@ fn spoiled_proofs_of_libraries_are_judged_as_by_other_programs() {
     }
     println!("{total} spoiled proofs");
     assert!(total > 10_000);
+}
+
+/// Whole statements up to about `bytes`; `$d` and `$e` of scopes that are cut open at the end stay without use.
+fn prefix(text: &str, bytes: usize) -> String {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    // Behind the last scope that is closed at the outermost level, outside of comments.
+    let (mut depth, mut comment, mut cut, mut at) = (0i32, false, 0, 0);
+    for word in text[..end].split_inclusive(|character: char| character.is_ascii_whitespace()) {
+        at += word.len();
+        match word.trim_end() {
+            "$(" => comment = true,
+            "$)" => comment = false,
+            "${" if !comment => depth += 1,
+            "$}" if !comment => {
+                depth -= 1;
+                cut = if depth == 0 { at } else { cut };
+            }
+            _ => {}
+        }
+    }
+    text[..cut].to_owned()
+}
+
+#[test]
+#[ignore = "needs Debian's databases and the C program; takes minutes"]
+fn spoiled_statements_of_libraries_are_judged_as_by_other_programs() {
+    let Some(databases) = std::env::var_os("ABDUCE_TEST_DATABASES") else {
+        println!("skipped: ABDUCE_TEST_DATABASES does not name a folder");
+        return;
+    };
+    let other = std::env::var("ABDUCE_TEST_METAMATH_RS").ok();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spoiled.mm");
+    let (mut total, mut differences) = (0, Vec::new());
+    for name in ["ql.mm", "nf.mm"] {
+        let whole = std::fs::read_to_string(Path::new(&databases).join(name)).unwrap();
+        // The C program pairs comments in which it marks files that were once included; a prefix has only the first of some pairs.
+        let text = prefix(&whole, 120_000).replace("Begin $[", "Begin").replace("End $[", "End");
+        std::fs::write(&path, &text).unwrap();
+        assert!(refused(&Database::open(&path).unwrap()).is_empty());
+        assert!(said_by_c(&path).contains("All proofs in the database were verified"), "{}", said_by_c(&path));
+        let (mut bad, mut good, mut unreadable) = (0, 0, 0);
+        for round in 0..600 {
+            let mut rng = Seed(20).stream(name, round);
+            let Some(spoiled) = spoil_statement(&text, &mut rng) else { continue };
+            std::fs::write(&path, &spoiled).unwrap();
+            total += 1;
+            let by_rust = other.as_ref().map(|program| refused_by_rust(program, &path));
+            match Database::open(&path) {
+                Ok(db) => {
+                    let ours = refused(&db);
+                    if ours.is_empty() {
+                        good += 1
+                    } else {
+                        bad += 1
+                    }
+                    let by_c = refused_by_c(&path);
+                    if ours != by_c {
+                        differences.push(format!("{name} {round}: ours {ours:?}, C {by_c:?}"));
+                    }
+                    if let Some(by_rust) = by_rust.filter(|by_rust| ours != *by_rust) {
+                        differences.push(format!("{name} {round}: ours {ours:?}, metamath-rs {by_rust:?}"));
+                    }
+                }
+                Err(error) => {
+                    unreadable += 1;
+                    if !said_by_c(&path).contains("?Error") {
+                        differences.push(format!("{name} {round}: C reads what we do not: {error}"));
+                    }
+                    if by_rust.is_some_and(|by_rust| by_rust.is_empty()) {
+                        differences.push(format!("{name} {round}: metamath-rs reads what we do not: {error}"));
+                    }
+                }
+            }
+        }
+        println!("{name}: {} bytes; {bad} refused, {good} still valid, {unreadable} unreadable", text.len());
+    }
+    println!("{total} spoiled statements");
+    assert!(total > 800 && differences.is_empty(), "{}", differences.join("\n"));
 }

@@ -44,3 +44,97 @@ fn what_can_not_be_trained_is_said() {
     fails("environment: {ising: {}}\nloss: {modified_detailed_balance: {}}", 1, &["every state may end"]);
     fails("environment: {hypergrid: {dimensions: 20}}\npolicy: {trunk: table}", 1, &["states does not fit"]);
 }
+
+const IMPLICATION: &str = include_str!("../../../examples/proofs/implication.mm");
+
+/// Proofs of ( ph -> ph ) by a table: ends are drawn in proportion to e^(-steps), as the exact sum over all attempts shows.
+#[test]
+fn proofs_are_an_environment() {
+    let place = Workplace::new();
+    place.write("implication.mm", IMPLICATION);
+    let file = |theorem: &str, expressions: &str| {
+        format!(
+            "environment: {{proof: {{database: implication.mm, theorem: {theorem}, labels: [ax-mp, ax-1, ax-2, a1i, a2i], expressions: {expressions}, max_steps: 4, dead_end: -5}}}}
+policy: {{trunk: table, backward: uniform}}
+train: {{iterations: 400, batch: 64, learning_rate: 0.05}}
+evaluations: 4
+out_dir: proofs
+"
+        )
+    };
+    let wffs = r#"["wff ph", "wff ( ph -> ph )", "wff ( ph -> ( ph -> ph ) )"]"#;
+    place.write("proofs.yaml", file("id", wffs));
+    let ended = place.run(&["gflownet", "train", "proofs.yaml", "--json"]);
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("of them proofs"), "{}", ended.stderr);
+    let metrics: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert!(metrics["l1"].as_f64().unwrap() < 0.1, "{metrics}");
+    let fails = |text: String, parts: &[&str]| {
+        place.write("bad.yaml", text);
+        place.fails(1, &["gflownet", "train", "bad.yaml", "-o", "bad", "--quiet"], parts);
+    };
+    fails(file("nothing", wffs), &["`nothing` is no statement"]);
+    fails(file("id", "[\"wff ( ph\"]"), &["`wff ( ph`", "type first"]);
+    fails(file("id", "[ph]"), &["`ph`: its first word is no type"]);
+    fails(file("id", "[]").replace("a1i, a2i", "a1i").replace("max_steps: 4", "max_steps: 1"), &["ends in a proof"]);
+    fails(file("id", wffs).replace("implication.mm", "nowhere.mm"), &["nowhere.mm"]);
+    fails(file("id", wffs).replace("max_steps: 4", "max_steps: 60"), &["states within reach", "lower `max_steps`"]);
+}
+
+/// Every loss and backward policy, memory and search that a file can name, for a few steps each.
+#[test]
+fn all_that_a_file_can_name_trains() {
+    let place = Workplace::new();
+    let train = |environment: &str, policy: &str, loss: &str, train: &str| {
+        place.write(
+            "any.yaml",
+            format!("environment: {environment}\npolicy: {policy}\nloss: {loss}\ntrain: {{iterations: 5, batch: 8, {train}}}\n"),
+        );
+        let printed = place.ok(&["gflownet", "train", "any.yaml", "-o", "any", "--quiet", "--json"]);
+        let metrics: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert!(metrics["l1"].as_f64().unwrap() > 0.0, "{environment} {policy} {loss}: {metrics}");
+    };
+    let (grid, plain) = ("{hypergrid: {dimensions: 2, height: 4}}", "updates: 1");
+    for loss in [
+        "{flow_matching: {}}",
+        "{detailed_balance: {}}",
+        "{detailed_balance: {flow: forward_looking}}",
+        "{modified_detailed_balance: {}}",
+        "{trajectory_balance: {}}",
+        "{var_grad: {}}",
+        "{sub_trajectory_balance: {lambda: 0.9}}",
+        "{modified_sub_trajectory_balance: {lambda: 1}}",
+        "{relative_trajectory_balance: {beta: 1}}",
+        "{reinforce: {}}",
+        "{reinforce: {returns: soft}}",
+        "{ppo: {clip: 0.2, gae: 0.95}}",
+        "{grpo: {clip: 0.2, kl: 0.1}}",
+        "{expert_iteration: {fraction: 0.25}}",
+    ] {
+        train(grid, "{trunk: {mlp: {hidden: [8]}}}", loss, plain);
+    }
+    for policy in ["{backward: uniform, trunk: table}", "{backward: learned}", "{backward: max_entropy, trunk: {mlp: {hidden: [8]}}}"] {
+        train(grid, policy, "{trajectory_balance: {}}", plain);
+    }
+    for options in [
+        "exploration: {epsilon: 0.1, temperature: 1.5}",
+        "replay: {capacity: 20, fraction: 0.5}",
+        "replay: {capacity: 20, priority: {rank: {alpha: 0.5}}, min_distance: 0.3}",
+        "replay: {capacity: 20, priority: stratified}",
+        "local_search: {rounds: 2, steps: 2, filter: greedy}",
+        "local_search: {rounds: 2, steps: 2, filter: metropolis}",
+    ] {
+        train(grid, "{trunk: {mlp: {hidden: [8]}}}", "{trajectory_balance: {}}", options);
+    }
+    for environment in [
+        "{bit_sequence: {length: 4}}",
+        "{ising: {}}",
+        "{perfect_tree: {branching: 2, depth: 3}}",
+        "{set_addition: {size: 2}}",
+        "{miu: {target: MUI, max_length: 8, max_steps: 5}}",
+    ] {
+        train(environment, "{trunk: {mlp: {hidden: [8]}}}", "{trajectory_balance: {}}", plain);
+    }
+    place.write("miu.yaml", "environment: {miu: {target: MAU, max_length: 8, max_steps: 5}}");
+    place.fails(2, &["gflownet", "train", "miu.yaml", "-o", "any", "--quiet"], &["no string of M, I and U"]);
+}

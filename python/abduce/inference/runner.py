@@ -16,7 +16,7 @@ from .sequential import SBIRunnerSequential
 
 __all__ = ["InferenceRunner", "of_config"]
 
-_SEQUENTIAL = {"SNPE", "SNLE", "SNRE", "TSNPE", "SNPE_C", "APT", "SNL", "SNLE_A", "SRE", "SNRE_A", "SNRE_B", "SNRE_C", "AALR", "CNRE"}
+_SEQUENTIAL = {"SNPE", "SNPE_A", "SNPE_B", "SNLE", "SNRE", "TSNPE", "SNPE_C", "APT", "SNL", "SNLE_A", "SRE", "SNRE_A", "SNRE_B", "SNRE_C", "AALR", "CNRE"}
 _ABC = {"MCABC", "SMCABC", "ABC", "SMC"}
 
 

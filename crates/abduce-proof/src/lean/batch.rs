@@ -4,9 +4,10 @@
 //! before the first candidate; nothing says that `sorry` is used; and the line `#print axioms` behind it lists nothing outside the allow-list. That line's message has to be
 //! there: silence is not consent, since a crash, a cap on messages or a failed declaration is silent, too.
 
+use super::goal::split_goals;
 use super::process::{Finished, ProcessFault, ProverCommand, ProverLimits, run_once};
 use super::trust::check_text;
-use crate::env::{ProofEnv, StepError, StepOutcome, Verdict};
+use crate::env::{GoalEnv, ProofEnv, StepError, StepOutcome, Verdict};
 use serde::Deserialize;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -112,6 +113,11 @@ impl LeanBatch {
             files: 0,
             prefix: String::new(),
         }
+    }
+
+    /// The same driver for another thread: its files have names of their own.
+    pub fn for_worker(&self, number: usize) -> Self {
+        Self { files: 0, prefix: format!("{}{number}-", self.prefix), ..self.clone() }
     }
 
     /// Judges many candidates in one process. What comes out as accepted is accepted by the trust rule but for the freshness of the process: [`LeanBatch::verify`] adds that.
@@ -315,15 +321,8 @@ impl ProofEnv for LeanBatch {
     }
 
     fn step(&mut self, theorem: &LeanTheorem, state: &LeanState, tactic: &str) -> StepOutcome<LeanState> {
-        let mut tactics = state.tactics.clone();
-        tactics.push(tactic.to_owned());
-        match self.judge(&[LeanCandidate { theorem, tactics: &tactics }]).pop() {
-            Some(Judgement::Accepted(_)) => StepOutcome::Done(LeanState { tactics, goals: String::new() }),
-            Some(Judgement::Unsolved(goals)) => StepOutcome::Open(LeanState { tactics, goals }),
-            Some(Judgement::Rejected("timeout", _)) => StepOutcome::Timeout,
-            Some(Judgement::Rejected(class, message)) => StepOutcome::Error(StepError { class, message }),
-            None => StepOutcome::Error(StepError { class: "undecided", message: "no verdict".to_owned() }),
-        }
+        let outcome = self.step_each(theorem, state, &[tactic.to_owned()]).pop();
+        outcome.unwrap_or_else(|| StepOutcome::Error(StepError { class: "undecided", message: "no verdict".to_owned() }))
     }
 
     fn render(&self, _: &LeanTheorem, state: &LeanState) -> String {
@@ -332,5 +331,40 @@ impl ProofEnv for LeanBatch {
 
     fn verify(&mut self, theorem: &LeanTheorem, tactics: &[String]) -> Verdict {
         self.check(&[LeanCandidate { theorem, tactics }]).pop().unwrap_or_else(|| Verdict::rejected("undecided", "no verdict"))
+    }
+}
+
+impl GoalEnv for LeanBatch {
+    fn goals(&self, state: &LeanState) -> Vec<String> {
+        split_goals(&state.goals)
+    }
+
+    /// Adds `rotate_left`, and runs nothing: the next step does.
+    fn rotate(&mut self, _: &LeanTheorem, state: &LeanState, place: usize) -> Result<LeanState, StepError> {
+        let mut goals = self.goals(state);
+        let mut tactics = state.tactics.clone();
+        if place > 0 && place < goals.len() {
+            goals.rotate_left(place);
+            tactics.push(format!("rotate_left {place}"));
+        }
+        Ok(LeanState { tactics, goals: goals.join("\n\n") })
+    }
+
+    /// All in one process, whose time is that of a start and of as many steps.
+    fn step_each(&mut self, theorem: &LeanTheorem, state: &LeanState, tactics: &[String]) -> Vec<StepOutcome<LeanState>> {
+        let proofs: Vec<Vec<String>> = tactics.iter().map(|tactic| state.tactics.iter().chain([tactic]).cloned().collect()).collect();
+        let candidates: Vec<LeanCandidate<'_>> = proofs.iter().map(|tactics| LeanCandidate { theorem, tactics }).collect();
+        let whole = self.limits.file;
+        let steps = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
+        self.limits.file = whole.min(self.limits.start.saturating_add(self.limits.step.saturating_mul(steps)));
+        let judgements = self.judge(&candidates);
+        self.limits.file = whole;
+        let outcome = |(judgement, tactics): (Judgement, Vec<String>)| match judgement {
+            Judgement::Accepted(_) => StepOutcome::Done(LeanState { tactics, goals: String::new() }),
+            Judgement::Unsolved(goals) => StepOutcome::Open(LeanState { tactics, goals }),
+            Judgement::Rejected("timeout", _) => StepOutcome::Timeout,
+            Judgement::Rejected(class, message) => StepOutcome::Error(StepError { class, message }),
+        };
+        judgements.into_iter().zip(proofs).map(outcome).collect()
     }
 }

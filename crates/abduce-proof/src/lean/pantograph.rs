@@ -3,10 +3,10 @@
 
 use super::batch::{LeanBatch, LeanTheorem};
 use super::process::{ProcessFault, ProverCommand, ProverLimits};
-use super::repl::{DialogueState, outcome};
+use super::repl::{DialogueState, outcome, rotate};
 use super::session::{Session, errors, step_error};
 use super::trust::check_text;
-use crate::env::{ProofEnv, StepError, StepOutcome, Verdict};
+use crate::env::{GoalEnv, ProofEnv, StepError, StepOutcome, Verdict};
 use serde_json::{Value, json};
 
 /// The driver.
@@ -133,5 +133,15 @@ impl ProofEnv for Pantograph {
 
     fn verify(&mut self, theorem: &LeanTheorem, tactics: &[String]) -> Verdict {
         self.judge.verify(&theorem.closed(), tactics)
+    }
+}
+
+impl GoalEnv for Pantograph {
+    fn goals(&self, state: &DialogueState) -> Vec<String> {
+        state.goals.clone()
+    }
+
+    fn rotate(&mut self, theorem: &LeanTheorem, state: &DialogueState, place: usize) -> Result<DialogueState, StepError> {
+        rotate(self, theorem, state, place)
     }
 }

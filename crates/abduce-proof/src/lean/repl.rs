@@ -5,7 +5,7 @@ use super::batch::{LeanBatch, LeanTheorem};
 use super::process::{ProcessFault, ProverCommand, ProverLimits};
 use super::session::{Session, errors, step_error};
 use super::trust::check_text;
-use crate::env::{ProofEnv, StepError, StepOutcome, Verdict};
+use crate::env::{GoalEnv, ProofEnv, StepError, StepOutcome, Verdict};
 use serde_json::{Value, json};
 
 /// The driver.
@@ -156,6 +156,34 @@ impl ProofEnv for LeanRepl {
 
     fn verify(&mut self, theorem: &LeanTheorem, tactics: &[String]) -> Verdict {
         self.judge.verify(theorem, tactics)
+    }
+}
+
+impl GoalEnv for LeanRepl {
+    fn goals(&self, state: &DialogueState) -> Vec<String> {
+        state.goals.clone()
+    }
+
+    fn rotate(&mut self, theorem: &LeanTheorem, state: &DialogueState, place: usize) -> Result<DialogueState, StepError> {
+        rotate(self, theorem, state, place)
+    }
+}
+
+/// Rotates the goals by a tactic of Lean.
+pub(super) fn rotate<E: ProofEnv<Theorem = LeanTheorem, State = DialogueState>>(
+    env: &mut E,
+    theorem: &LeanTheorem,
+    state: &DialogueState,
+    place: usize,
+) -> Result<DialogueState, StepError> {
+    if place == 0 {
+        return Ok(state.clone());
+    }
+    match env.step(theorem, state, &format!("rotate_left {place}")) {
+        StepOutcome::Open(next) => Ok(next),
+        StepOutcome::Error(error) => Err(error),
+        StepOutcome::Done(_) => Err(StepError { class: "protocol", message: "goals went by being put in order".to_owned() }),
+        StepOutcome::Timeout => Err(StepError { class: "timeout", message: "no answer in time".to_owned() }),
     }
 }
 

@@ -140,6 +140,7 @@ fn expand<M: ProofMdp, P: Policy<M>>(
     policy.propose(mdp, state, meter.budget.branch, proposals);
     proposals.truncate(meter.budget.branch);
     meter.result.tried += proposals.len();
+    mdp.prepare(state, proposals);
 }
 
 #[cfg(test)]

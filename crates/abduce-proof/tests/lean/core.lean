@@ -47,6 +47,7 @@ namespace Lean.Parser.Tactic
 @[tactic_parser, extern "lean_bridge"] axiom skip : Lean.ParserDescr
 @[tactic_parser, extern "lean_bridge"] axiom first : Lean.ParserDescr
 @[tactic_parser, extern "lean_bridge"] axiom dsimp : Lean.ParserDescr
+@[tactic_parser, extern "lean_bridge"] axiom rotateLeft : Lean.ParserDescr
 end Lean.Parser.Tactic
 set_option bootstrap.inductiveCheckResultingUniverse false in
 inductive PUnit : Sort u where

@@ -46,7 +46,7 @@ impl CompressArgs {
 /// Train on the rows of an array: writes model.safetensors, the held-out losses at every width and a summary.
 #[derive(Clone, Debug, clap::Args)]
 struct TrainArgs {
-    /// Rows of data or images (n, …): .npy, .npz, .csv, .tsv, or IDX files as MNIST's.
+    /// Rows of data or images (n, …): .npy, .npz, .csv, .tsv, .h5, .fits, or IDX files as MNIST's.
     data: PathBuf,
     /// Folder for what is written.
     #[arg(short, long)]

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// Estimate the intrinsic dimension of points, or read it off the loss curves of an ordered bottleneck.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DimensionArgs {
-    /// Points as rows: .npy (any number of columns or trailing axes), .npz, .csv; with --method iob the .npz of loss curves.
+    /// Points as rows: .npy (any number of columns or trailing axes), .npz, .csv, .h5, .fits; with --method iob the .npz of loss curves.
     pub file: PathBuf,
     /// One or several methods; the first gives the answer.
     #[arg(long, value_delimiter = ',', default_value = "combined")]

@@ -1,7 +1,7 @@
 //! Training of a generative flow network, judged by the exact distribution of its ends.
 
 use super::inputs::make_folder;
-use crate::config::{self, EnvironmentConfig, GflownetConfig};
+use crate::config::{self, EnvironmentConfig, GflownetConfig, MiuConfig, ProofConfig};
 use crate::error::Error;
 use crate::present::gflownet::{Learnt, write_figures};
 use crate::progress::duration;
@@ -9,11 +9,16 @@ use crate::session::{Session, json};
 use abduce_data::artefact::write_atomic;
 use abduce_data::rundir::CONFIG;
 use abduce_data::{Array, ModelFile, Seed};
-use abduce_gflownet::{Enumerable, Exact, IterationRecord, Policy, TrainConfig, TrainError, Trunk, exact, train};
+use abduce_gflownet::environment::ProofTree;
+use abduce_gflownet::{Backward, Enumerable, Exact, IterationRecord, Policy, TrainConfig, TrainError, Trunk, exact, train};
+use abduce_proof::mdp::FiniteMdp;
+use abduce_proof::metamath::{Database, Environment, FiniteTactics, MetamathMdp, ParsedDatabase, Prover, StateLimits};
+use abduce_proof::miu::Miu;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// States beyond which nothing is listed.
@@ -60,7 +65,57 @@ pub fn run(session: &Session, config: &GflownetConfig, folder: &Path) -> Result<
         EnvironmentConfig::Ising(env) => run_in(session, config, env, folder),
         EnvironmentConfig::PerfectTree(env) => run_in(session, config, env, folder),
         EnvironmentConfig::SetAddition(env) => run_in(session, config, env, folder),
+        EnvironmentConfig::Proof(proof) => run_in(session, config, &proof_tree(session, proof)?, folder),
+        EnvironmentConfig::Miu(miu) => run_in(session, config, &miu_tree(session, miu)?, folder),
     }
+}
+
+/// The tree of a process, told in numbers.
+fn explored<M: FiniteMdp>(session: &Session, process: &mut M, beta: f64, dead_end: f64) -> Result<ProofTree, Error> {
+    let reward = |done: bool, steps: usize| if done { -beta * steps as f64 } else { dead_end };
+    let tree = ProofTree::explore(process, MOST_STATES as usize, reward)
+        .map_err(|error| Error::failed(error.to_string(), "lower `max_steps`, or list less"))?;
+    let finished = tree.states().iter().filter(|&&state| tree.is_done(state)).count();
+    if finished == 0 {
+        return Err(Error::failed(format!("no attempt of {} states ends in a proof", tree.len()), "allow more tactics or steps"));
+    }
+    session.console.note(format_args!("{} states, {finished} of them proofs", tree.len()));
+    Ok(tree)
+}
+
+fn miu_tree(session: &Session, miu: &MiuConfig) -> Result<ProofTree, Error> {
+    let process = Miu::new(&miu.target, miu.max_length, miu.max_steps);
+    let mut process = process.ok_or_else(|| Error::failed(format!("`{}` is no string of M, I and U", miu.target), "use these letters"))?;
+    explored(session, &mut process, miu.beta, miu.dead_end)
+}
+
+fn proof_tree(session: &Session, proof: &ProofConfig) -> Result<ProofTree, Error> {
+    let failed = |what: &dyn std::fmt::Display, help: &str| Error::failed(format!("environment.proof: {what}"), help);
+    let db = Database::open(&session.path(&proof.database)).map_err(|error| failed(&error, "give a Metamath database"))?;
+    let parsed = ParsedDatabase::new(&db).map_err(|error| failed(&error, "tactics need a database whose syntax is a grammar"))?;
+    let env = Environment::new(parsed);
+    let find = |label: &String| {
+        let found = db.find(label).filter(|&id| env.is_citable(id));
+        found.ok_or_else(|| {
+            failed(&format_args!("`{label}` is no statement to be proved or cited"), "give labels of `$a` and `$p` statements")
+        })
+    };
+    let theorem = find(&proof.theorem)?;
+    let labels = proof.labels.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    let problem = env.problem(theorem, Arc::default());
+    let mut prover = Prover::new(&env, StateLimits::default());
+    let mut expressions = Vec::new();
+    for text in &proof.expressions {
+        let mut words = text.split_whitespace();
+        let kind = words.next().and_then(|word| db.find_symbol(word));
+        let parsed = kind
+            .ok_or_else(|| "its first word is no type".to_owned())
+            .and_then(|kind| prover.parse_expression(&problem, kind, &words.collect::<Vec<_>>()).map_err(|error| error.to_string()));
+        expressions.push(parsed.map_err(|error| failed(&format_args!("`{text}`: {error}"), "write the type first: `wff ( ph -> ph )`"))?);
+    }
+    let mdp = MetamathMdp { prover: &mut prover, problem: &problem };
+    let mut process = FiniteTactics { mdp, labels, expressions, max_steps: proof.max_steps };
+    explored(session, &mut process, proof.beta, proof.dead_end)
 }
 
 fn run_in<E: Enumerable>(session: &Session, config: &GflownetConfig, env: &E, folder: &Path) -> Result<GflownetMetrics, Error> {
@@ -68,16 +123,14 @@ fn run_in<E: Enumerable>(session: &Session, config: &GflownetConfig, env: &E, fo
     let text = config::to_yaml(&GflownetConfig { out_dir: ".".into(), ..config.clone() })?;
     write_atomic(&folder.join(CONFIG), |out| out.write_all(text.as_bytes()))?;
     let listed = env.count() <= MOST_STATES;
-    let states = match (listed, &config.policy.trunk) {
-        (false, Trunk::Table) => {
-            return Err(Error::failed(
-                format!("a table of {:.1e} states does not fit", env.count()),
-                "use an mlp as `trunk`, or a smaller environment",
-            ));
-        }
-        (_, Trunk::Mlp { .. }) => Vec::new(),
-        (true, Trunk::Table) => env.states(),
-    };
+    let (table, entropy) = (config.policy.trunk == Trunk::Table, config.policy.backward == Backward::MaxEntropy);
+    if !listed && (table || entropy) {
+        return Err(Error::failed(
+            format!("a table of {:.1e} states does not fit", env.count()),
+            "use an mlp as `trunk`, another `backward`, or a smaller environment",
+        ));
+    }
+    let states = if table || entropy { env.states() } else { Vec::new() };
     if !listed {
         session.console.note(format_args!("{:.1e} states: too many for the exact distribution", env.count()));
     }

@@ -3,6 +3,7 @@
 pub mod check_proof;
 pub mod extract;
 pub mod search;
+mod search_lean;
 pub mod stats;
 pub mod verify;
 

@@ -1,5 +1,6 @@
-//! `abduce prove search FILE.mm`: proofs by search, without a network.
+//! `abduce prove search FILE`: proofs by search, without a network. Those of Lean are in `search_lean.rs`.
 
+use super::search_lean::{self, LeanArgs};
 use super::{environment, labels, open, threads};
 use crate::error::Error;
 use crate::pipeline::Ending;
@@ -18,17 +19,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How assertions are ranked.
+/// How assertions or tactics are ranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PolicyName {
     /// A random choice of those that match.
     Uniform,
-    /// By how often earlier proofs cite them.
+    /// By how often other proofs use them.
     Frequency,
-    /// By how often earlier proofs cite them at the same premise of the same assertion.
+    /// By how often other proofs use them at the same premise of the same assertion; in Lean, after the same tactic.
     Ngram,
-    /// By what the proofs of similar earlier theorems cite.
+    /// Metamath: by what the proofs of similar earlier theorems cite.
     Bm25,
+    /// Lean: by a fixed list.
+    Ranked,
 }
 
 /// Which search.
@@ -46,22 +49,26 @@ pub enum MethodName {
     Hypertree,
 }
 
-/// Search for proofs of theorems of a Metamath database, each from what stands before it. Every proof found is written as Metamath text and checked.
+/// Search for proofs of theorems of a Metamath database, each from what stands before it, or of a list of theorems in Lean. Every proof found is checked as a whole, as
+/// written: Metamath by the kernel, Lean by a fresh process.
 #[derive(Clone, Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("theorems").required(true).args(["labels", "theorem"])))]
+#[command(group(clap::ArgGroup::new("theorems").required(true).multiple(true).args(["labels", "theorem", "lean"])))]
 pub struct SearchArgs {
-    /// The database.
-    #[arg(value_name = "FILE.mm")]
-    pub database: PathBuf,
+    /// The database; with --lean a file of lines `name | binders | statement`.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
     /// Prove the theorems of this list: one label a line. Their stored proofs are not learnt from.
-    #[arg(long, value_name = "LABELS.txt")]
+    #[arg(long, value_name = "LABELS.txt", conflicts_with = "theorem")]
     pub labels: Option<PathBuf>,
     /// Prove this theorem; may be given several times.
     #[arg(long, value_name = "LABEL")]
     pub theorem: Vec<String>,
-    /// How assertions are ranked.
-    #[arg(long, value_enum, default_value = "bm25")]
-    pub policy: PolicyName,
+    /// Lean and how it is asked.
+    #[command(flatten)]
+    pub lean: LeanArgs,
+    /// How assertions or tactics are ranked: bm25 by default, with --lean ranked.
+    #[arg(long, value_enum)]
+    pub policy: Option<PolicyName>,
     /// Which search.
     #[arg(long, value_enum, default_value = "best-first")]
     pub method: MethodName,
@@ -71,9 +78,9 @@ pub struct SearchArgs {
     /// Tactics tried per state.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub branch: u32,
-    /// Most steps of a proof.
-    #[arg(long, default_value_t = 8)]
-    pub depth: usize,
+    /// Most steps of a proof: 8 by default, with --lean 24.
+    #[arg(long)]
+    pub depth: Option<usize>,
     /// Most seconds per theorem; results then depend on the machine.
     #[arg(long, value_name = "S")]
     pub seconds: Option<f64>,
@@ -84,13 +91,13 @@ pub struct SearchArgs {
     #[arg(long, default_value_t = 16)]
     pub width: usize,
     /// Forbid proofs to cite near-duplicates of the theorems.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "lean")]
     pub without_near_duplicates: bool,
     /// Seed of random choices.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// File for the database with the proofs found in place of the stored ones.
-    #[arg(short, long, value_name = "PROVED.mm")]
+    /// File for the database with the proofs found in place of the stored ones; with --lean a file of the theorems proved.
+    #[arg(short, long, value_name = "PROVED")]
     pub out: Option<PathBuf>,
     /// File for what came of each theorem.
     #[arg(long, value_name = "RESULTS.json")]
@@ -130,9 +137,47 @@ struct ProofReport<'r> {
     cites: Vec<&'r str>,
 }
 
+impl SearchArgs {
+    /// What a search may spend, with this depth where none is given.
+    pub(super) fn budget(&self, depth: usize) -> Result<Budget, Error> {
+        let time = self.seconds.map(Duration::try_from_secs_f64).transpose();
+        let time =
+            time.map_err(|error| Error::Usage { message: format!("--seconds: {error}"), help: "give a positive number".to_owned() })?;
+        let depth = self.depth.unwrap_or(depth);
+        Ok(Budget { expansions: self.expansions, branch: self.branch as usize, depth, time, proofs: self.proofs })
+    }
+
+    /// The search.
+    pub(super) const fn method(&self) -> Method {
+        match self.method {
+            MethodName::BestFirst => Method::BestFirst,
+            MethodName::Beam => Method::Beam { width: self.width },
+            MethodName::Dfs => Method::DepthFirst,
+            MethodName::Mcts => Method::Mcts { exploration: 1.0 },
+            MethodName::Hypertree => Method::Hypertree { exploration: 1.0 },
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(session: &Session, args: &SearchArgs) -> Result<Ending, Error> {
-    let db = open(session, &args.database)?;
+    if let Some(lean) = &args.lean.lean {
+        return search_lean::run(session, args, lean);
+    }
+    let ranking = match args.policy {
+        Some(PolicyName::Uniform) => Ranking::Uniform,
+        Some(PolicyName::Frequency) => Ranking::Frequency,
+        Some(PolicyName::Ngram) => Ranking::Ngram,
+        Some(PolicyName::Bm25) | None => Ranking::Bm25,
+        Some(PolicyName::Ranked) => {
+            return Err(Error::Usage {
+                message: "`ranked` is a list of Lean's tactics".to_owned(),
+                help: "give --lean, or one of uniform, frequency, ngram and bm25".to_owned(),
+            });
+        }
+    };
+    let budget = args.budget(8)?;
+    let db = open(session, &args.file)?;
     let env = environment(&db)?;
     let theorems = match &args.labels {
         Some(path) => labels(session, &db, path)?,
@@ -144,35 +189,12 @@ pub fn run(session: &Session, args: &SearchArgs) -> Result<Ending, Error> {
             help: "proofs are searched for statements that begin with `|-`".to_owned(),
         });
     }
-    let time = args
-        .seconds
-        .map(Duration::try_from_secs_f64)
-        .transpose()
-        .map_err(|error| Error::Usage { message: format!("--seconds: {error}"), help: "give a positive number".to_owned() })?;
     let heldout: HashSet<StatementId> = theorems.iter().copied().collect();
     let excluded: HashSet<StatementId> =
         if args.without_near_duplicates { near_duplicates(&env, &theorems).into_keys().collect() } else { HashSet::new() };
     let corpus = Corpus::new(&env, &heldout);
     let index = ConclusionIndex::new(&env);
-    let budget = Budget { expansions: args.expansions, branch: args.branch as usize, depth: args.depth, time, proofs: args.proofs };
-    let trial = Trial {
-        ranking: match args.policy {
-            PolicyName::Uniform => Ranking::Uniform,
-            PolicyName::Frequency => Ranking::Frequency,
-            PolicyName::Ngram => Ranking::Ngram,
-            PolicyName::Bm25 => Ranking::Bm25,
-        },
-        method: match args.method {
-            MethodName::BestFirst => Method::BestFirst,
-            MethodName::Beam => Method::Beam { width: args.width },
-            MethodName::Dfs => Method::DepthFirst,
-            MethodName::Mcts => Method::Mcts { exploration: 1.0 },
-            MethodName::Hypertree => Method::Hypertree { exploration: 1.0 },
-        },
-        budget,
-        seed: Seed(args.seed),
-        excluded: Arc::new(excluded),
-    };
+    let trial = Trial { ranking, method: args.method(), budget, seed: Seed(args.seed), excluded: Arc::new(excluded) };
     let attempts = evaluate(&env, &index, &corpus, &theorems, &trial, threads(session), &session.stop);
     if let Some(refused) = attempts.iter().flat_map(|attempt| &attempt.refused).next() {
         return Err(Error::failed(
@@ -216,7 +238,7 @@ fn report(session: &Session, args: &SearchArgs, db: &Database, attempts: &[Attem
     let (low, high) = wilson(proved.len(), attempts.len());
     if let Some(path) = &args.json {
         let results = Results {
-            database: args.database.display().to_string(),
+            database: args.file.display().to_string(),
             theorems: attempts.len(),
             proved: proved.len(),
             rate: proved.len() as f64 / attempts.len().max(1) as f64,
