@@ -46,7 +46,7 @@ class Figure:
         height, width = image.shape[:2]
         # One of pyplot's where it is in use, so that notebooks and `plt.show` find it.
         pyplot: Any = sys.modules.get("matplotlib.pyplot")
-        figure = (Bare if pyplot is None else pyplot.figure)(figsize=(width / 200, height / 200), dpi=200)
+        figure: Any = (Bare if pyplot is None else pyplot.figure)(figsize=(width / 200, height / 200), dpi=200)
         axes = figure.add_axes((0, 0, 1, 1))
         axes.imshow(image)
         axes.axis("off")
