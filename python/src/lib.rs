@@ -2,8 +2,11 @@
 //!
 //! Everything that a user sees is in the Python files beside it; nothing here is an interface to rely on.
 
+mod abc;
 mod arrays;
+mod compress;
 mod cosmology;
+mod dimension;
 mod error;
 mod posterior;
 mod prior;
@@ -25,6 +28,15 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SamplerError", py.get_type::<error::SamplerError>())?;
     module.add_class::<prior::Prior>()?;
     module.add_class::<posterior::Posterior>()?;
+    module.add_class::<abc::AbcPosterior>()?;
+    module.add_class::<compress::Compressor>()?;
+    module.add_function(wrap_pyfunction!(posterior::load, module)?)?;
+    module.add_function(wrap_pyfunction!(posterior::from_bytes, module)?)?;
+    module.add_function(wrap_pyfunction!(abc::train_abc, module)?)?;
+    module.add_function(wrap_pyfunction!(compress::train_compressor, module)?)?;
+    module.add_function(wrap_pyfunction!(compress::report_compressor, module)?)?;
+    module.add_function(wrap_pyfunction!(dimension::dimension, module)?)?;
+    module.add_function(wrap_pyfunction!(dimension::dimension_of_losses, module)?)?;
     module.add_function(wrap_pyfunction!(training::check_infer, module)?)?;
     module.add_function(wrap_pyfunction!(training::yaml_to_json, module)?)?;
     module.add_function(wrap_pyfunction!(training::train, module)?)?;

@@ -132,7 +132,14 @@ fn searches_prove_problems() {
     };
     let stop = std::sync::atomic::AtomicBool::new(false);
     let run = |ranking, method, workers: usize, problems: &[LeanProblem]| {
-        evaluate_lean(problems, &trial(ranking, method), NonZeroUsize::new(workers).unwrap(), &stop, |worker| lean.for_worker(worker))
+        evaluate_lean(
+            problems,
+            &Vec::from_iter(0..problems.len()),
+            &trial(ranking, method),
+            NonZeroUsize::new(workers).unwrap(),
+            &stop,
+            |worker| lean.for_worker(worker),
+        )
     };
     for (method, problems) in [
         (Method::BestFirst, &problems[..]),
@@ -192,7 +199,10 @@ fn the_problem_set_is_searched() {
             seed: Seed(1),
         };
         let stop = std::sync::atomic::AtomicBool::new(false);
-        let attempts = evaluate_lean(&problems, &trial, NonZeroUsize::new(2).unwrap(), &stop, |worker| lean.for_worker(worker));
+        let attempts =
+            evaluate_lean(&problems, &Vec::from_iter(0..problems.len()), &trial, NonZeroUsize::new(2).unwrap(), &stop, |worker| {
+                lean.for_worker(worker)
+            });
         let found = |most: usize| attempts.iter().filter(|attempt| attempt.expansions_to_first.is_some_and(|used| used <= most)).count();
         let line: Vec<String> = [8, 32, 128].iter().map(|&most| format!("{}", found(most))).collect();
         let (low, high) = abduce_proof::metamath::wilson(found(128), problems.len());
@@ -201,10 +211,8 @@ fn the_problem_set_is_searched() {
         let missing: Vec<&str> = open.map(|attempt| problems[attempt.place].theorem.name.as_str()).collect();
         println!("  not proved: {missing:?}; refused: {}", attempts.iter().map(|attempt| attempt.refused.len()).sum::<usize>());
         // The proof of each is a proof of the whole file again.
-        let proofs: Vec<(&LeanTheorem, &Vec<String>)> = attempts
-            .iter()
-            .filter_map(|attempt| Some((&problems[attempt.place].theorem, &attempt.proofs.first()?.tactics)))
-            .collect();
+        let proofs: Vec<(&LeanTheorem, &Vec<String>)> =
+            attempts.iter().filter_map(|attempt| Some((&problems[attempt.place].theorem, &attempt.proofs.first()?.tactics))).collect();
         let candidates: Vec<LeanCandidate<'_>> = proofs.iter().map(|&(theorem, tactics)| LeanCandidate { theorem, tactics }).collect();
         assert!(lean.clone().check(&candidates).iter().all(Verdict::is_proved));
     }

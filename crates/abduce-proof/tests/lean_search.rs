@@ -71,7 +71,7 @@ fn run(folder: &Path, method: Method, lies: bool, workers: usize) -> Vec<LeanAtt
         let command = ProverCommand { environment: vec![("LIES".to_owned(), lies.to_owned())], ..shell(REPL) };
         LeanRepl::new(command, limits, judge)
     };
-    evaluate_lean(&problems, &trial, NonZeroUsize::new(workers).unwrap(), &AtomicBool::new(false), checker)
+    evaluate_lean(&problems, &[0, 1], &trial, NonZeroUsize::new(workers).unwrap(), &AtomicBool::new(false), checker)
 }
 
 #[test]

@@ -61,10 +61,11 @@ pub struct LeanAttempt {
     pub time: Duration,
 }
 
-/// Tries each problem, each worker with a checker of its own. Counts of tactics are those of the other problems' proofs. The results stand in the order of the list and, but for
-/// times, do not depend on the number of workers. Problems not begun when `stop` is set are left out.
+/// Tries the `chosen` of the problems, each worker with a checker of its own. Counts of tactics are those of all other problems' proofs. The results stand in the order of
+/// the choice and, but for times, do not depend on the number of workers. Problems not begun when `stop` is set are left out.
 pub fn evaluate_lean<E: GoalEnv<Theorem = LeanTheorem>>(
     problems: &[LeanProblem],
+    chosen: &[usize],
     trial: &LeanTrial,
     workers: NonZeroUsize,
     stop: &AtomicBool,
@@ -75,14 +76,15 @@ pub fn evaluate_lean<E: GoalEnv<Theorem = LeanTheorem>>(
         let mut env = checker(worker);
         let mut attempts = Vec::new();
         loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(problem) = problems.get(place).filter(|_| !stop.load(Ordering::Relaxed)) else { return attempts };
+            let turn = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&place) = chosen.get(turn).filter(|_| !stop.load(Ordering::Relaxed)) else { return attempts };
+            let Some(problem) = problems.get(place) else { continue };
             let others = problems.iter().enumerate().filter(|&(other, _)| other != place);
             let counts = TacticCounts::new(others.map(|(_, problem)| problem.proof.as_slice()));
-            attempts.push(attempt(&mut env, &problem.theorem, place, &counts, trial));
+            attempts.push((turn, attempt(&mut env, &problem.theorem, place, &counts, trial)));
         }
     };
-    let mut attempts: Vec<LeanAttempt> = std::thread::scope(|scope| {
+    let mut attempts: Vec<(usize, LeanAttempt)> = std::thread::scope(|scope| {
         let work = &work;
         let helpers: Vec<_> = (1..workers.get()).map(|worker| scope.spawn(move || work(worker))).collect();
         let mut all = work(0);
@@ -91,8 +93,8 @@ pub fn evaluate_lean<E: GoalEnv<Theorem = LeanTheorem>>(
         }
         all
     });
-    attempts.sort_by_key(|attempt| attempt.place);
-    attempts
+    attempts.sort_by_key(|&(turn, _)| turn);
+    attempts.into_iter().map(|(_, attempt)| attempt).collect()
 }
 
 fn attempt<E: GoalEnv<Theorem = LeanTheorem>>(

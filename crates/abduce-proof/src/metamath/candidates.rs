@@ -1,8 +1,10 @@
 //! Which tactics apply to a goal: assertions found by the shape of their conclusions, and expressions found for the variables that a conclusion leaves open.
 
 use super::database::{NONE, StatementId, VARIABLE};
-use super::environment::{Environment, Problem, ProofState, Prover, Tactic};
+use super::environment::{Environment, Problem, Tactic};
 use super::patterns::OPEN;
+use super::prover::Prover;
+use super::state::ProofState;
 use super::terms::TermId;
 use std::collections::HashMap;
 use std::ops::Range;

@@ -1,8 +1,9 @@
 //! A parsed database: symbols, labelled statements, and the frames against which proofs are checked.
 
 use super::interner::Interner;
-use super::parse::{ParseError, parse};
+use super::parse::parse;
 use super::source::{SourceError, Sources, Span};
+use super::syntax_fault::ParseError;
 use std::ops::Range;
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Databases with new proofs in place of old ones, as text that any verifier reads.
 
 use super::database::{Database, StatementId, Symbol};
-use super::environment::VerifiedProof;
+use super::prover::VerifiedProof;
 use std::collections::BTreeMap;
 
 /// Why a database cannot be written.

@@ -3,9 +3,11 @@
 use super::candidates::ConclusionIndex;
 use super::corpus::Corpus;
 use super::database::StatementId;
-use super::environment::{Environment, Prover, StateLimits, VerifiedProof};
+use super::environment::Environment;
 use super::policy::{Ranking, RankingPolicy};
 use super::process::MetamathMdp;
+use super::prover::{Prover, VerifiedProof};
+use super::state::StateLimits;
 use crate::search::{Budget, Method, search};
 use abduce_data::Seed;
 use std::collections::{BTreeMap, HashSet};

@@ -3,89 +3,14 @@
 //! The language is that of "Metamath: A Computer Language for Mathematical Proofs" (Megill and Wheeler 2019, chapter 4). Where the book leaves a choice, the
 //! stricter reading is taken: inclusions stand between statements of the outermost scope, a comment may not contain `$(`.
 
-use super::database::{Counts, Database, DisjointGroup, Frame, Hypothesis, NONE, Statement, StatementKind, VARIABLE, range};
-use super::source::{SourceError, Sources, Span};
+use super::database::{Counts, Database, DisjointGroup, NONE, Statement, StatementKind, VARIABLE};
+use super::source::{Sources, Span};
+use super::syntax_fault::{ParseError, SyntaxFault};
 use super::token::{CommentFault, Scanner, Token};
 use std::fmt;
-use std::path::PathBuf;
-
-/// A rule of the language that a text breaks, and where.
-#[derive(Debug, thiserror::Error)]
-#[error("{}:{line}:{column}: {fault}", path.display())]
-pub struct ParseError {
-    /// The file.
-    pub path: PathBuf,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column, from 1.
-    pub column: usize,
-    /// The rule.
-    pub fault: SyntaxFault,
-}
-
-/// Which rule of the language is broken.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "each message says what its data are")]
-pub enum SyntaxFault {
-    #[error("this comment has no end")]
-    UnclosedComment,
-    #[error("a comment may contain neither `$(` nor `$)`, and its marks stand between white space")]
-    MarkInComment,
-    #[error("`{token}` does not belong here")]
-    Unexpected { token: String },
-    #[error("this statement has no `$.`")]
-    UnclosedStatement,
-    #[error("{open} scopes are still open at the end of the file")]
-    UnclosedScope { open: usize },
-    #[error("`$}}` without `${{`")]
-    NoScope,
-    #[error("`{label}` is not a label: only letters, digits, `.`, `-` and `_` are allowed")]
-    BadLabel { label: String },
-    #[error("`{symbol}` is not a math symbol: `$` is not allowed")]
-    BadSymbol { symbol: String },
-    #[error("`{name}` is declared already")]
-    Redeclared { name: String },
-    #[error("`{label}` is a label and a math symbol")]
-    LabelIsSymbol { label: String },
-    #[error("constants are declared in the outermost scope only")]
-    LocalConstant,
-    #[error("`{symbol}` is not declared here")]
-    Undeclared { symbol: String },
-    #[error("`{symbol}` is not a variable")]
-    NotAVariable { symbol: String },
-    #[error("this statement begins with a constant, not with `{symbol}`")]
-    NotAConstant { symbol: String },
-    #[error("the variable `{symbol}` has no active `$f`")]
-    Untyped { symbol: String },
-    #[error("the variable `{symbol}` has an active `$f` already")]
-    TypedTwice { symbol: String },
-    #[error("`$f` has a constant and a variable")]
-    FloatingShape,
-    #[error("an empty statement")]
-    Empty,
-    #[error("`$d` names at least two variables")]
-    DisjointShape,
-    #[error("`$d` names `{symbol}` twice")]
-    DisjointRepeats { symbol: String },
-    #[error("a label before a statement that takes none")]
-    UnwantedLabel,
-    #[error("a statement of this kind has a label")]
-    MissingLabel,
-    #[error("`$p` has a proof, after `$=`")]
-    MissingProof,
-    #[error("files are included between statements of the outermost scope, as `$[ name $]`")]
-    BadInclusion,
-    #[error("{0}")]
-    Source(#[from] SourceError),
-    #[error("too many {what}: at most {limit}")]
-    TooMany { what: &'static str, limit: u64 },
-}
 
 /// Most entries of any one pool of a database.
-const MAX_POOL: usize = (VARIABLE - 1) as usize;
-/// Most pairs of mandatory variables that must be distinct, over all assertions.
-const MAX_PAIRS: usize = 1 << 27;
+pub(super) const MAX_POOL: usize = (VARIABLE - 1) as usize;
 /// Most scopes within each other.
 const MAX_SCOPES: usize = 10_000;
 
@@ -99,23 +24,23 @@ struct Scope {
     disjoint: u32,
 }
 
-struct Parser {
-    db: Database,
+pub(super) struct Parser {
+    pub(super) db: Database,
     /// By symbol: declared and, for a variable, in an open scope.
     active: Vec<bool>,
     /// By symbol: its active `$f`.
-    floating_of: Vec<u32>,
+    pub(super) floating_of: Vec<u32>,
     /// Active variables, `$f` and `$e`, innermost last.
     variables: Vec<u32>,
     floating: Vec<u32>,
-    essential: Vec<u32>,
+    pub(super) essential: Vec<u32>,
     scopes: Vec<Scope>,
-    disjoint: u32,
+    pub(super) disjoint: u32,
     /// By symbol: place in the frame being built.
-    place: Vec<u32>,
+    pub(super) place: Vec<u32>,
     /// `$f` statements of the frame being built.
-    mandatory: Vec<u32>,
-    local: Vec<u32>,
+    pub(super) mandatory: Vec<u32>,
+    pub(super) local: Vec<u32>,
     comment: std::ops::Range<u32>,
 }
 
@@ -470,94 +395,6 @@ impl Parser {
             }
         }
     }
-
-    /// Builds the frame of the assertion with these symbols: its variables and those of the active `$e`, their `$f`, all active `$e`, and the `$d` among them.
-    fn frame(&mut self, math: std::ops::Range<usize>) -> Result<(), SyntaxFault> {
-        let db = &mut self.db;
-        self.mandatory.clear();
-        let mut collect = |symbols: &[u32]| {
-            for &symbol in symbols {
-                if db.is_variable[symbol as usize] && self.place[symbol as usize] == NONE {
-                    self.place[symbol as usize] = 0;
-                    self.mandatory.push(self.floating_of[symbol as usize]);
-                }
-            }
-        };
-        collect(&db.math[math.clone()]);
-        for &essential in &self.essential {
-            collect(&db.math[range(&db.statements[essential as usize].math)]);
-        }
-        self.mandatory.sort_unstable();
-        for (place, &floating) in self.mandatory.iter().enumerate() {
-            let variable = db.math[db.statements[floating as usize].math.start as usize + 1];
-            self.place[variable as usize] = place as u32;
-        }
-        let first = db.hypotheses.len() as u32;
-        // Both lists are in order of appearance: merge them.
-        let mut floating = self.mandatory.iter().peekable();
-        let mut essential = self.essential.iter().peekable();
-        loop {
-            let is_floating = match (floating.peek(), essential.peek()) {
-                (Some(f), Some(e)) => f < e,
-                (Some(_), None) => true,
-                (None, Some(_)) => false,
-                (None, None) => break,
-            };
-            let statement = if is_floating { floating.next() } else { essential.next() };
-            let Some(&statement) = statement else { break };
-            let symbols = range(&db.statements[statement as usize].math);
-            let typecode = db.math[symbols.start];
-            let start = db.code.len() as u32;
-            if !is_floating {
-                encode(&mut db.code, &db.math[symbols], &self.place, &db.is_variable);
-            }
-            db.hypotheses.push(Hypothesis { statement, typecode, code: start..db.code.len() as u32, floating: is_floating });
-        }
-        let start = db.code.len() as u32;
-        encode(&mut db.code, &db.math[math], &self.place, &db.is_variable);
-        let conclusion = start..db.code.len() as u32;
-        let pairs = db.pairs.len();
-        let mut at = self.disjoint;
-        let mut groups = 0;
-        while let Some(group) = db.disjoint_groups.get(at as usize) {
-            self.local.clear();
-            self.local.extend(
-                db.disjoint_symbols[range(&group.symbols)].iter().map(|&symbol| self.place[symbol as usize]).filter(|&place| place != NONE),
-            );
-            for (i, &a) in self.local.iter().enumerate() {
-                db.pairs.extend(self.local[..i].iter().map(|&b| (a.min(b), a.max(b))));
-                if db.pairs.len() > MAX_PAIRS {
-                    return Err(SyntaxFault::TooMany { what: "pairs of distinct variables", limit: MAX_PAIRS as u64 });
-                }
-            }
-            groups += usize::from(self.local.len() > 1);
-            at = group.parent;
-        }
-        if groups > 1 {
-            db.pairs[pairs..].sort_unstable();
-            let mut kept = pairs;
-            for i in pairs..db.pairs.len() {
-                if i == pairs || db.pairs[i] != db.pairs[kept - 1] {
-                    db.pairs[kept] = db.pairs[i];
-                    kept += 1;
-                }
-            }
-            db.pairs.truncate(kept);
-        }
-        for &floating in &self.mandatory {
-            let variable = db.math[db.statements[floating as usize].math.start as usize + 1];
-            self.place[variable as usize] = NONE;
-        }
-        db.frames.push(Frame { hypotheses: first..db.hypotheses.len() as u32, conclusion, disjoint: pairs as u32..db.pairs.len() as u32 });
-        if db.hypotheses.len() > MAX_POOL || db.code.len() > MAX_POOL {
-            return Err(SyntaxFault::TooMany { what: "mandatory hypotheses or their symbols", limit: MAX_POOL as u64 });
-        }
-        Ok(())
-    }
-}
-
-fn encode(code: &mut Vec<u32>, expression: &[u32], place: &[u32], is_variable: &[bool]) {
-    code.extend(expression.iter().map(|&symbol| if is_variable[symbol as usize] { place[symbol as usize] | VARIABLE } else { symbol }));
 }
 
 fn skip_comment(scanner: &mut Scanner<'_>, mark: Token) -> Faulty<()> {

@@ -3,8 +3,9 @@
 use super::candidates::{Candidate, CompletionLimits, ConclusionIndex, Source, complete};
 use super::corpus::{Corpus, constants};
 use super::database::StatementId;
-use super::environment::{Environment, ProofState};
+use super::environment::Environment;
 use super::process::MetamathMdp;
+use super::state::ProofState;
 use crate::mdp::{Policy, Proposal};
 use abduce_data::Seed;
 use std::collections::HashMap;

@@ -1,7 +1,9 @@
 //! Metamath behind the traits of decision processes and of checkers.
 
 use super::database::{StatementId, StatementKind};
-use super::environment::{Problem, ProofState, Prover, Tactic};
+use super::environment::{Problem, Tactic};
+use super::prover::Prover;
+use super::state::ProofState;
 use super::terms::TermId;
 use crate::env::{ProofEnv, StepError, StepOutcome, Verdict};
 use crate::mdp::{FiniteMdp, GoalMdp, ProofMdp, Transition};

@@ -100,7 +100,8 @@ pub(super) fn run(session: &Session, args: &SearchArgs, lean: &str) -> Result<En
         .map_err(|error| Error::Usage { message: format!("--step-seconds: {error}"), help: "give a positive number".to_owned() })?;
     let trial =
         LeanTrial { ranking, lemmas: args.lean.lemma.clone(), method: args.method(), budget: args.budget(24)?, seed: Seed(args.seed) };
-    let problems = problems(session, args)?;
+    let (problems, chosen) = problems(session, args)?;
+    let problems = Problems { all: &problems, chosen: &chosen };
     let header = args.lean.header.as_ref().map(|path| read_text(session, path)).transpose()?.unwrap_or_default();
     let scratch = tempfile::tempdir().map_err(|source| Error::File { action: "create", path: std::env::temp_dir(), source })?;
     let folder = args.lean.project.as_ref().map(|project| session.path(project));
@@ -113,11 +114,11 @@ pub(super) fn run(session: &Session, args: &SearchArgs, lean: &str) -> Result<En
     let mut judge = LeanBatch::new(command(lean), header.clone(), scratch.path().to_path_buf());
     judge.limits = limits;
     let attempts = match (&args.lean.repl, &args.lean.pantograph) {
-        (Some(repl), _) => evaluate(session, &problems, &trial, |worker| LeanRepl::new(command(repl), limits, judge.for_worker(worker))),
+        (Some(repl), _) => evaluate(session, problems, &trial, |worker| LeanRepl::new(command(repl), limits, judge.for_worker(worker))),
         (_, Some(pantograph)) => {
-            evaluate(session, &problems, &trial, |worker| Pantograph::new(command(pantograph), limits, judge.for_worker(worker)))
+            evaluate(session, problems, &trial, |worker| Pantograph::new(command(pantograph), limits, judge.for_worker(worker)))
         }
-        _ => evaluate(session, &problems, &trial, |worker| judge.for_worker(worker)),
+        _ => evaluate(session, problems, &trial, |worker| judge.for_worker(worker)),
     };
     // Where no statement is taken it is not the statements.
     if let Some(fault) = attempts.iter().find_map(|attempt| attempt.fault.as_ref())
@@ -128,27 +129,34 @@ pub(super) fn run(session: &Session, args: &SearchArgs, lean: &str) -> Result<En
             "--lean and --header have to fit: try a file with the header alone",
         ));
     }
-    report(session, args, &problems, &attempts, &header)?;
-    if attempts.len() < problems.len() {
+    report(session, args, problems.all, &attempts, &header)?;
+    if attempts.len() < chosen.len() {
         return Err(Error::Unfinished {
-            message: format!("stopped after {} of {} theorems", attempts.len(), problems.len()),
+            message: format!("stopped after {} of {} theorems", attempts.len(), chosen.len()),
             help: "run the command again".to_owned(),
         });
     }
     Ok(Ending::Done)
 }
 
+/// The problems of a file, and those to be proved.
+#[derive(Clone, Copy)]
+struct Problems<'p> {
+    all: &'p [LeanProblem],
+    chosen: &'p [usize],
+}
+
 fn evaluate<E: GoalEnv<Theorem = LeanTheorem>>(
     session: &Session,
-    problems: &[LeanProblem],
+    problems: Problems<'_>,
     trial: &LeanTrial,
     checker: impl Fn(usize) -> E + Sync,
 ) -> Vec<LeanAttempt> {
-    evaluate_lean(problems, trial, threads(session), &session.stop, checker)
+    evaluate_lean(problems.all, problems.chosen, trial, threads(session), &session.stop, checker)
 }
 
-/// The problems of the file; those of --theorem or --labels alone where they are given. Proofs of the others stay for counting.
-fn problems(session: &Session, args: &SearchArgs) -> Result<Vec<LeanProblem>, Error> {
+/// The problems of the file, whose proofs are counted, and the places of those of --theorem or --labels, or of all.
+fn problems(session: &Session, args: &SearchArgs) -> Result<(Vec<LeanProblem>, Vec<usize>), Error> {
     let of_file = |path: &Path, error: &dyn std::fmt::Display| {
         Error::failed(format!("{}: {error}", path.display()), "one line `name | binders | statement` a theorem, proofs indented below")
     };
@@ -167,11 +175,12 @@ fn problems(session: &Session, args: &SearchArgs) -> Result<Vec<LeanProblem>, Er
             help: "give names that begin its lines".to_owned(),
         });
     }
-    let chosen: Vec<LeanProblem> = all.into_iter().filter(|problem| listed.is_empty() || listed.contains(&problem.theorem.name)).collect();
+    let is_chosen = |&place: &usize| listed.is_empty() || listed.contains(&all[place].theorem.name);
+    let chosen: Vec<usize> = (0..all.len()).filter(is_chosen).collect();
     if chosen.is_empty() {
         return Err(of_file(&args.file, &"no theorems"));
     }
-    Ok(chosen)
+    Ok((all, chosen))
 }
 
 fn report(session: &Session, args: &SearchArgs, problems: &[LeanProblem], attempts: &[LeanAttempt], header: &str) -> Result<(), Error> {
