@@ -209,6 +209,7 @@ impl Posterior {
 
 /// What `load` finds in a file.
 #[derive(IntoPyObject)]
+#[expect(clippy::large_enum_variant, reason = "one per file, and turned into an object at once")]
 pub(crate) enum Model {
     Networks(Posterior),
     Sample(AbcPosterior),
