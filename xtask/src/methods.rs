@@ -6,8 +6,8 @@ use crate::sbibm::{Effort, train, train_for};
 use abduce_data::{Seed, npy};
 use abduce_inference::posterior::ChainOptions;
 use abduce_inference::sampler::{self, SliceOptions};
-use abduce_nn::Compute;
 use abduce_nn::trainer::TrainConfig;
+use abduce_nn::{Compute, EmbeddingSpec};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -73,7 +73,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
             let trained = if method.is_sequential() {
                 train_for(&effort, &compute, method, &options.task, observations.row(0), 0)?
             } else {
-                train(&effort, &compute, method, &options.task)?
+                train(&effort, &compute, method, &options.task, &EmbeddingSpec::Identity)?
             };
             let train_seconds = start.elapsed().as_secs_f64();
             let x = if method.is_sequential() { observations.row(0) } else { observations.data() };

@@ -149,8 +149,8 @@ fn part(text: &str) -> Result<(usize, usize), String> {
     parsed.filter(|&(k, p): &(usize, usize)| k < p).ok_or_else(|| format!("`{text}`: expected K/P with K below P, such as 0/4"))
 }
 
-fn nets(method: Method, likelihood: Likelihood, count: usize) -> Vec<NetSpec> {
-    vec![NetSpec { network: method.network(likelihood), embedding: EmbeddingSpec::Identity, signature: String::new() }; count]
+fn nets(method: Method, likelihood: Likelihood, count: usize, embedding: &EmbeddingSpec) -> Vec<NetSpec> {
+    vec![NetSpec { network: method.network(likelihood), embedding: embedding.clone(), signature: String::new() }; count]
 }
 
 /// How much is trained, and how: what a run of any method has to be told.
@@ -167,8 +167,14 @@ pub(crate) struct Effort {
     pub(crate) train_before: TrainConfig,
 }
 
-/// Trains an amortised method on the task's simulations.
-pub(crate) fn train(effort: &Effort, compute: &Compute, method: Method, task: &str) -> Result<Trained, Box<dyn Error>> {
+/// Trains an amortised method on the task's simulations, seen through `embedding`.
+pub(crate) fn train(
+    effort: &Effort,
+    compute: &Compute,
+    method: Method,
+    task: &str,
+    embedding: &EmbeddingSpec,
+) -> Result<Trained, Box<dyn Error>> {
     let simulator = named(task).ok_or("unknown task")?;
     let (n, seed) = (effort.n, Seed(effort.seed));
     let threads = NonZeroUsize::new(effort.threads).ok_or("no thread")?;
@@ -193,7 +199,7 @@ pub(crate) fn train(effort: &Effort, compute: &Compute, method: Method, task: &s
         parameters: &simulator.parameters(),
         source: &source,
         split: &split,
-        nets: &nets(method, effort.likelihood, effort.ensemble),
+        nets: &nets(method, effort.likelihood, effort.ensemble, embedding),
         train: effort.train,
         x_scaling: Scaling::Independent,
         buffer_bytes: abduce_data::batches::BUFFER_BYTES,
@@ -231,7 +237,7 @@ pub(crate) fn train_for(
         name: "",
         prior: simulator.prior(),
         parameters: &simulator.parameters(),
-        nets: &nets(method, effort.likelihood, effort.ensemble),
+        nets: &nets(method, effort.likelihood, effort.ensemble, &EmbeddingSpec::Identity),
         train: effort.train,
         train_before: effort.train_before,
         validation_fraction: 0.1,
@@ -360,7 +366,7 @@ fn measure(options: &Options, compute: &Compute, method: Method, task: &str, n: 
         cell.ensemble.clone_from(&cell.single);
         return Ok(cell);
     }
-    let trained = train(&effort, compute, method, task)?;
+    let trained = train(&effort, compute, method, task, &EmbeddingSpec::Identity)?;
     cell.keep(&trained);
     let scores = |posterior: &Posterior| -> Result<(Vec<f64>, f64), Box<dyn Error>> {
         let begun = Instant::now();

@@ -19,9 +19,11 @@
 //! assert_eq!((y[0], y[16]), (2.0, 6.0));
 //! ```
 //! Start reading at [`gemm`].
-#![allow(unsafe_code)] // the one crate that may: intrinsics, and the worker crew's borrowed closures
+#![allow(unsafe_code)] // the one crate that may: intrinsics, the worker crew's borrowed closures, and launches of kernels
 
 pub mod affine;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub(crate) mod curves;
 pub mod elementwise;
 pub mod gather;
@@ -37,6 +39,7 @@ pub mod simd;
 pub mod slabs;
 pub mod spline;
 pub mod threads;
+pub(crate) mod tile;
 pub mod transpose;
 
 pub use lanes::LANES;
