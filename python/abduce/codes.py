@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
-import weakref
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -161,6 +158,10 @@ def compress(
         out: folder of the training, kept and read by the program.
         threads: all cores where not given.
     """
+    import shutil
+    import tempfile
+    import weakref
+
     folder = Path(tempfile.mkdtemp(prefix="abduce-") if out is None else os.path.abspath(os.fspath(out)))
     with tempfile.TemporaryDirectory() as files:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from html import escape
 from pathlib import Path
@@ -31,7 +32,7 @@ _IGNORED = {"show_progress_bars", "init_strategy", "num_workers", "mcmc_paramete
 
 def draws_of(shape: Any) -> int:
     """The number of draws in a shape of sbi's: an int, a tuple, or a `torch.Size`; of nothing, one."""
-    return int(np.prod(np.atleast_1d(np.asarray(shape, dtype=int)), dtype=int)) if np.size(shape) else 1
+    return int(shape) if isinstance(shape, (int, np.integer)) else math.prod(int(n) for n in shape)
 
 
 class Distribution:
@@ -222,9 +223,9 @@ class Posterior(Distribution):
                 raise _native.ShapeError("there is no observation: give x, or set one with `set_default_x`")
             return self._x
         rows = float32(x)
-        if rows.size == 0 or rows.size % int(np.prod(self.x_shape)):
+        if rows.size == 0 or rows.size % math.prod(self.x_shape):
             raise _native.ShapeError(f"x has shape {rows.shape}, this posterior wants data of shape {self.x_shape}")
-        return rows.reshape(-1, *self.x_shape)
+        return rows.reshape((-1, *self.x_shape))
 
     def __repr__(self) -> str:
         nets = ", ".join(f"{family} ({weight:.2f})" for family, weight in zip(self._native.families, self._native.weights))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +48,8 @@ def report(run: str | os.PathLike[str], data: Any = None, columns: str | os.Path
     table = None if columns is None else os.fspath(columns)
     if isinstance(data, (str, os.PathLike)):
         return Path(_native.report_compressor(os.fspath(folder), os.fspath(data), table))
+    import tempfile
+
     with tempfile.TemporaryDirectory() as passing:
         file = Path(passing) / "data.npy"
         np.save(file, float32(data))

@@ -147,9 +147,7 @@ impl Compressor {
         let shape = array.shape().to_vec();
         let rows = if shape == row {
             1
-        } else if shape.len() == row.len() + 1 && shape[1..] == *row {
-            shape[0]
-        } else if row == [1] && shape.len() == 1 {
+        } else if (shape.len() == row.len() + 1 && shape[1..] == *row) || (row == [1] && shape.len() == 1) {
             shape[0]
         } else {
             return Err(error::shape(format!(

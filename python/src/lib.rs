@@ -5,8 +5,8 @@
 mod abc;
 mod arrays;
 mod compress;
-mod dimension;
 mod cosmology;
+mod dimension;
 mod error;
 mod posterior;
 mod prior;

@@ -21,7 +21,7 @@ pub(crate) struct Posterior {
     pub(crate) inner: Arc<Inner>,
 }
 
-/// Values of θ that are scored before anybody could press Ctrl-C: no thread is started for them.
+/// Values of θ that are scored or drawn before anybody could press Ctrl-C: no thread is started for them.
 const QUICK: usize = 4096;
 
 impl From<Inner> for Posterior {
@@ -141,8 +141,13 @@ impl Posterior {
             serde_json::from_str(params).map_err(|error| error::ConfigError::new_err(format!("sample_params: {error}")))?;
         let method = method.map(method_of).transpose()?;
         let drawing = Drawing::choose(&session, &self.inner, method, &params, Wish::Asked).map_err(sampling)?;
-        let drawn =
-            work::run(py, &session, Listeners::default(), |_| Ok(draw(&session, &self.inner, &x, trials, draws, &drawing, Seed(seed))))?;
+        let work = || draw(&session, &self.inner, &x, trials, draws, &drawing, Seed(seed));
+        let values = x.rows().saturating_mul(draws).saturating_mul(self.inner.dimension());
+        let drawn = if drawing == Drawing::Direct && values <= QUICK {
+            py.detach(work)
+        } else {
+            work::run(py, &session, Listeners::default(), |_| Ok(work()))?
+        };
         let drawn = drawn.map_err(sampling)?;
         let report = serde_json::to_string(&drawn.quality).map_err(|error| error::NumericsError::new_err(error.to_string()))?;
         let shape = drawn.samples.shape().to_vec();
@@ -204,6 +209,7 @@ impl Posterior {
 
 /// What `load` finds in a file.
 #[derive(IntoPyObject)]
+#[expect(clippy::large_enum_variant, reason = "one per file, and turned into an object at once")]
 pub(crate) enum Model {
     Networks(Posterior),
     Sample(AbcPosterior),

@@ -14,13 +14,17 @@ def layer(kind, **attributes):
     return type(kind, (), {"children": lambda self: [], **attributes})()
 
 
-def linear(inputs, outputs, bias=object()):
+# As a tensor, a bias has no truth value.
+BIAS = np.ones(2)
+
+
+def linear(inputs, outputs, bias=BIAS):
     return layer("Linear", in_features=inputs, out_features=outputs, bias=bias)
 
 
 def conv(axes, inputs, outputs, kernel, stride=1, padding=0, mode="zeros", dilation=1, groups=1):
     attributes = dict(in_channels=inputs, out_channels=outputs, kernel_size=(kernel,) * axes, stride=(stride,) * axes, dilation=(dilation,) * axes)
-    return layer(f"Conv{axes}d", padding=padding, padding_mode=mode, groups=groups, bias=object(), **attributes)
+    return layer(f"Conv{axes}d", padding=padding, padding_mode=mode, groups=groups, bias=BIAS, **attributes)
 
 
 def sequential(*layers):

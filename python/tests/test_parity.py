@@ -240,7 +240,9 @@ def test_without_matplotlib_figures_are_saved(trained, pairs, tmp_path, monkeypa
     posterior, _ = trained
     _, x = pairs
     plot = ili.validation.PlotSinglePosterior(num_samples=100, sample_method="direct")
-    assert plot(posterior, x_obs=x[0]).save(tmp_path / "with.svg").exists()
+    figure = plot(posterior, x_obs=x[0])
+    assert figure.save(tmp_path / "with.svg").exists() and "<svg" in figure._repr_svg_()
+    figure.savefig(tmp_path / "with.png")
     for name in ("matplotlib", "matplotlib.image", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.warns(UserWarning, match="pip install matplotlib"):

@@ -112,15 +112,16 @@ impl Options {
         let mut clock = Instant::now();
         let mut kept = None;
         let mut on_pairs = Duration::ZERO;
+        let mut first = [(Duration::ZERO, Duration::ZERO); 3];
         let progress = |at: Progress| {
             let time = clock.elapsed();
-            match at.done {
-                0 => println!("first force {:.3} s", time.as_secs_f64()),
-                1 => {
-                    let all = forecast.duration(time, at.on_pairs - on_pairs);
-                    println!("first step {:.3} s: {:.2} s for {} steps", time.as_secs_f64(), all.as_secs_f64(), at.steps);
+            if at.done == 0 {
+                println!("first force {:.3} s", time.as_secs_f64());
+            } else if at.done <= first.len() {
+                first[at.done - 1] = (time, at.on_pairs - on_pairs);
+                if at.done == first.len() {
+                    println!("about {:.2} s for {} steps", forecast.duration(first).as_secs_f64(), at.steps);
                 }
-                _ => {}
             }
             if at.done > 0 {
                 times.push(time.as_secs_f64());

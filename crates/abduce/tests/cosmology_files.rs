@@ -10,9 +10,9 @@ use abduce_data::hdf5::{self, Hdf5File};
 use program::Workplace;
 
 const UNIVERSE: &str = "\
-simulation: {box_size: 100, particles: 24, mesh_factor: 2, steps: 5, redshifts: [1, 0]}
+simulation: {box_size: 60, particles: 32, mesh_factor: 2, steps: 12, redshifts: [1, 0]}
 halos: {min_particles: 10}
-galaxies: {log10_m_min: 13.2, log10_m1: 13.8, log10_m0: 12}
+galaxies: {log10_m_min: 12.5, log10_m1: 13.5, log10_m0: 12}
 summary: {multipoles: [0, 2], bispectrum: {width: 0.25, k_max: 0.6}}
 ";
 
@@ -49,7 +49,7 @@ fn stages_pass_files_of_ltu_cmass_gadget_and_fits_to_each_other() {
     ok(&[&["galaxies", "halos.h5", "-o", "galaxies/hod00000.h5"], &finder[..]].concat());
     ok(&[&["galaxies", "tables/halos.fits", "-o", "tables/galaxies.fits"], &finder[..]].concat());
     let galaxies = Hdf5File::open(&place.path("galaxies/hod00000.h5")).unwrap();
-    assert_eq!(galaxies.attributes("/").unwrap()["log10_m_min"].number(), Some(13.2));
+    assert_eq!(galaxies.attributes("/").unwrap()["log10_m_min"].number(), Some(12.5));
     ok(&["summary", "galaxies/hod00000.h5", "-o", "diag/hod00000.h5"]);
     ok(&["summary", "tables/galaxies.fits", "nbody.h5", "snap_001.hdf5"]);
     let diag = Hdf5File::open(&place.path("diag/hod00000.h5")).unwrap();

@@ -134,7 +134,7 @@ def _translated(module: Any) -> Embedding:
             last += " activation"
         else:
             raise _Untranslatable(f"there is no {name} here")
-        if name in ("Linear", *_CONVOLUTIONS) and getattr(layer, "bias", True) in (None, False):
+        if name in ("Linear", *_CONVOLUTIONS) and getattr(layer, "bias", None) is None:
             raise _Untranslatable(f"a {name} has no bias, and ours have")
     if last != "linear":
         raise _Untranslatable("its last layer is no Linear, which gives the summary")

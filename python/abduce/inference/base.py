@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any, ClassVar
@@ -119,6 +118,8 @@ class Runner:
 
     def __call__(self, loader: Any, seed: int | None = None, *, resume: bool = False) -> Any:
         """Trains on what the loader has, or goes on with the run in `out_dir`; gives the posterior and a summary of each net."""
+        import tempfile
+
         x, theta = simulations_of(loader)
         text = self.checked(seed, x.shape[1:])
         with tempfile.TemporaryDirectory() as passing, watch(self.name or self.engine) as progress:

@@ -19,7 +19,8 @@ pub mod quijote_fof;
 pub mod rockstar;
 pub mod table;
 
-#[cfg(all(test, feature = "hdf5"))]
+#[cfg(test)]
+#[cfg(feature = "hdf5")]
 mod tests;
 
 pub use error::FileError;

@@ -17,10 +17,10 @@ const LENGTH: &[&str] =
     &["Mpc/h", "h-1 Mpc", "Mpc h-1", "h^-1 Mpc", "Mpc h^-1", "Mpc / h", "Mpc/littleh", "Mpc / littleh", "littleh-1 Mpc", "Mpc littleh-1"];
 const VELOCITY: &[&str] = &["km/s", "km s-1", "km s^-1", "km / s"];
 const MASS: &[&str] = &[
-    "Msun/h",
+    "solMass/h",
     "h-1 Msun",
     "Msun h-1",
-    "solMass/h",
+    "Msun/h",
     "Msun / h",
     "solMass / h",
     "solMass/littleh",
@@ -64,7 +64,7 @@ impl Source<'_> {
                 what: match units.first() {
                     Some(&"Mpc/h") => "the unit of lengths",
                     Some(&"km/s") => "the unit of velocities",
-                    Some(&"Msun/h") => "the unit of masses",
+                    Some(&"solMass/h") => "the unit of masses",
                     _ => "the unit of a pure number",
                 },
                 found: format!("{} (column `{}`)", column.unit.as_deref().unwrap_or("not given"), column.name),

@@ -134,7 +134,7 @@ pub fn write_table(path: &Path, name: &str, keywords: &[(&str, Card)], columns: 
 fn blocks(cards: &[String]) -> Vec<u8> {
     let mut text = cards.concat();
     text.push_str("END");
-    while text.len() as u64 % BLOCK != 0 {
+    while !(text.len() as u64).is_multiple_of(BLOCK) {
         text.push(' ');
     }
     text.into_bytes()

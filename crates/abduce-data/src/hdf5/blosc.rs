@@ -113,7 +113,7 @@ fn decode(codec: u8, source: &[u8], out: &mut [u8]) -> Result<(), String> {
 /// multiple of eight Blosc leaves the block as it is.
 fn unshuffle_bits(source: &[u8], out: &mut [u8], type_size: usize) {
     let values = source.len() / type_size;
-    if values % 8 != 0 {
+    if !values.is_multiple_of(8) {
         out.copy_from_slice(source);
         return;
     }

@@ -50,7 +50,7 @@ pub struct Node<'a> {
     /// Its attributes.
     pub attributes: Vec<(String, Attribute)>,
     /// Groups in it.
-    pub groups: Vec<(String, Node<'a>)>,
+    pub groups: Vec<(String, Self)>,
     arrays: Vec<Leaf<'a>>,
 }
 

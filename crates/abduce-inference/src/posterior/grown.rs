@@ -223,23 +223,29 @@ mod tests {
         ChainOptions { method: Method::Slice(SliceOptions::default()), num_chains: Some(5), thin: 1, extensions, ..ChainOptions::default() }
     }
 
-    /// Exact per axis: mean 0, variance 1 + a². Slow targets get longer chains, by doubling and within the limit, and become right; a quick neighbour
-    /// keeps the draws that it has without extensions.
+    /// Exact per axis: mean 0, variance 1 + a². Targets that fall short get longer chains, by doubling and within the limit; the others keep the draws that they
+    /// have without extensions. (R̂ of a thousand draws scatters by nearly 0.01, so some of the easy targets go on, too.)
     #[test]
     fn what_has_not_converged_goes_on_and_nothing_else_does() {
-        let target = Bumps(vec![0.0, 2.0]);
+        let target = Bumps(vec![0.0, 2.0, 0.0, 0.0, 0.0]);
         let draws = 1000;
         let (short, before) = run(&target, &Wide, draws, &options(0), Seed(1)).unwrap();
         let (long, after) = run(&target, &Wide, draws, &options(5), Seed(1)).unwrap();
-        assert!(before[0].has_converged() && !before[1].has_converged(), "{before:?}");
-        assert_eq!((before[0].draws, before[1].draws), (draws, draws));
-        assert_eq!((&long[..2 * draws], &after[0]), (&short[..2 * draws], &before[0]));
-        let factor = after[1].draws / draws;
-        assert!(after[1].has_converged() && factor.is_power_of_two() && factor <= 32, "{:?}", after[1]);
-        assert!(after[1].evaluations > before[1].evaluations && after[1].min_ess() > before[1].min_ess());
-        assert_eq!(long.len(), 2 * 2 * draws);
+        assert!(before.iter().any(Convergence::has_converged) && !before[1].has_converged(), "{before:?}");
+        assert_eq!(long.len(), 5 * 2 * draws);
+        for (t, (before, after)) in before.iter().zip(&after).enumerate() {
+            let own = t * 2 * draws..(t + 1) * 2 * draws;
+            assert_eq!(before.draws, draws);
+            if before.has_converged() {
+                assert_eq!((&long[own.clone()], after), (&short[own], before));
+                continue;
+            }
+            let factor = after.draws / draws;
+            assert!(factor > 1 && factor.is_power_of_two() && factor <= 32, "{after:?}");
+            assert!(after.has_converged() && after.evaluations > before.evaluations && after.min_ess() > before.min_ess(), "{after:?}");
+        }
         for j in 0..2 {
-            let values: Vec<f64> = long[2 * draws..].iter().skip(j).step_by(2).map(|&z| f64::from(z)).collect();
+            let values: Vec<f64> = long[2 * draws..4 * draws].iter().skip(j).step_by(2).map(|&z| f64::from(z)).collect();
             let mean = values.iter().sum::<f64>() / draws as f64;
             let variance = values.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / draws as f64;
             // At least 400 effective draws: standard error √5/20 = 0.11 of the mean; the square of such a two-sided variable scatters less than its mean.
@@ -248,7 +254,7 @@ mod tests {
         // Alone or beside others, a target's chains are the same.
         let both = Bumps(vec![2.0, 2.0]);
         let (twins, _) = run(&both, &Wide, draws, &options(5), Seed(1)).unwrap();
-        assert_eq!(twins[2 * draws..], long[2 * draws..]);
+        assert_eq!(twins[2 * draws..], long[2 * draws..4 * draws]);
     }
 
     /// Bumps too far apart for any slice: at the limit chains stop, and the report says that they have not converged.
@@ -256,7 +262,7 @@ mod tests {
     fn what_can_not_converge_stops_at_the_limit_and_says_so() {
         let (theta, report) = run(&Bumps(vec![8.0]), &Wide, 200, &options(2), Seed(3)).unwrap();
         assert_eq!((theta.len(), report[0].draws), (400, 800));
-        assert!(!report[0].has_converged() && report[0].worst().1 > 1.5, "{report:?}");
+        assert!(!report[0].has_converged() && report[0].worst().1 > 1.2, "{report:?}");
     }
 
     /// What is handed out stands at the ends of equal stretches of the chains, chain after chain.

@@ -23,8 +23,8 @@ pub(super) struct Encoder {
 /// p(θ)/p̃(θ), up to a constant factor.
 #[derive(Clone, Debug)]
 enum Ratio {
-    /// Of a proposal that has a density.
-    Densities { prior: Prior, proposal: Prior },
+    /// Of the prior and a proposal that has a density.
+    Densities(Box<[Prior; 2]>),
     /// Row by row.
     Rows(Vec<f64>),
 }
@@ -40,7 +40,7 @@ impl Importance {
     fn new(task: &TrainingTask<'_>) -> Result<Option<Self>, TrainingError> {
         let ratio = match task.proposal {
             None => return Ok(None),
-            Some(Drawn::From(proposal)) => Ratio::Densities { prior: task.prior.clone(), proposal: proposal.clone() },
+            Some(Drawn::From(proposal)) => Ratio::Densities(Box::new([task.prior.clone(), proposal.clone()])),
             Some(Drawn::Weighted(weights)) if weights.len() == task.source.rows() => Ratio::Rows(weights.to_vec()),
             Some(Drawn::Weighted(weights)) => {
                 return Err(TrainingError::Weights { found: weights.len(), rows: task.source.rows() });
@@ -51,7 +51,10 @@ impl Importance {
 
     fn ratio(&self, row: usize, theta: &[f64]) -> f64 {
         match &self.ratio {
-            Ratio::Densities { prior, proposal } => (prior.log_prob(theta) - proposal.log_prob(theta)).exp(),
+            Ratio::Densities(densities) => {
+                let [prior, proposal] = &**densities;
+                (prior.log_prob(theta) - proposal.log_prob(theta)).exp()
+            }
             Ratio::Rows(weights) => weights[row],
         }
     }

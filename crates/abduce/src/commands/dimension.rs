@@ -132,11 +132,7 @@ impl MethodName {
     /// The names of the methods for points, with commas.
     pub fn of_points() -> String {
         let names = <Self as clap::ValueEnum>::value_variants().iter().filter(|&&method| method != Self::Iob);
-        names
-            .filter_map(|method| clap::ValueEnum::to_possible_value(method))
-            .map(|value| value.get_name().to_owned())
-            .collect::<Vec<_>>()
-            .join(", ")
+        names.filter_map(clap::ValueEnum::to_possible_value).map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ")
     }
 
     fn methods(self) -> Vec<Method> {

@@ -167,7 +167,7 @@ fn a_crowd_pulls_as_the_sum_of_its_pairs_says() {
     while points.len() < 512 {
         let centre: [f64; 3] = std::array::from_fn(|_| rng.uniform());
         points.push(centre);
-        if points.len() % 4 == 0 {
+        if points.len().is_multiple_of(4) {
             let members = (512 - points.len()).min(5);
             points.extend((0..members).map(|_| centre.map(|c| (c + 0.01 * rng.normal()).rem_euclid(1.0))));
         }

@@ -188,7 +188,7 @@ fn packed(worker: &Worker<'_>, range: Range<usize>, (measured, draws, d): (&[Mea
         match &own.quality {
             Quality::Chains(chains) => {
                 let numbers: Vec<f64> = chains.iter().flat_map(numbers_of_chains).collect();
-                tensors.push((format!("{k}.chains"), halves(&[chains.len(), 3 * d + 4], &numbers)?));
+                tensors.push((format!("{k}.chains"), halves(&[chains.len(), 3 * d + 5], &numbers)?));
             }
             Quality::Fits(fits) => {
                 let numbers: Vec<f64> = fits.iter().flat_map(numbers_of_fit).collect();

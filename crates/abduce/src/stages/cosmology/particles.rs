@@ -150,17 +150,21 @@ pub fn simulate(
     let forecast = watch.console.map(|_| Forecast::new(&stops, outputs, &options, spacing, &growth, power));
     let mut stepping = Instant::now();
     let mut last_line = Instant::now();
-    let mut before = Duration::ZERO;
+    // Times of the first steps, and what of them went to pairs.
+    let mut first = [(Duration::ZERO, Duration::ZERO); 3];
+    let mut before = (Duration::ZERO, Duration::ZERO);
     let progress = |at: Progress| {
         let Progress { done, steps, on_pairs } = at;
         if let Some(console) = watch.console {
             let elapsed = stepping.elapsed();
+            if (1..=first.len()).contains(&done) {
+                first[done - 1] = (elapsed - before.0, on_pairs - before.1);
+            }
+            before = (elapsed, on_pairs);
             if done == 0 {
-                // The first force also fetches its memory from the system: what a step takes is told by the first one.
-                (stepping, before) = (Instant::now(), on_pairs);
-            } else if let Some(forecast) = forecast.as_ref().filter(|_| done == 1 && steps > 1) {
-                let all = forecast.duration(elapsed, on_pairs - before);
-                console.note(format_args!("about {} for {steps} steps", duration(all.as_secs_f64())));
+                (stepping, before.0) = (Instant::now(), Duration::ZERO);
+            } else if let Some(forecast) = forecast.as_ref().filter(|_| done == first.len() && steps > done) {
+                console.note(format_args!("about {} for {steps} steps", duration(forecast.duration(first).as_secs_f64())));
             } else if last_line.elapsed() >= LINE_INTERVAL || done == steps {
                 let elapsed = elapsed.as_secs_f64();
                 let left = elapsed / done as f64 * (steps - done) as f64;
