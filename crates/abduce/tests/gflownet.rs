@@ -75,10 +75,10 @@ out_dir: proofs
     };
     fails(file("nothing", wffs), &["`nothing` is no statement"]);
     fails(file("id", "[\"wff ( ph\"]"), &["`wff ( ph`", "type first"]);
-    fails(file("id", "[ph]"), &["`ph`: its first word is no type"]);
+    fails(file("id", "[ph]"), &["`ph`:", "type first"]);
+    fails(file("id", "[nothing ph]"), &["`nothing ph`: its first word is no type"]);
     fails(file("id", "[]").replace("a1i, a2i", "a1i").replace("max_steps: 4", "max_steps: 1"), &["ends in a proof"]);
     fails(file("id", wffs).replace("implication.mm", "nowhere.mm"), &["nowhere.mm"]);
-    fails(file("id", wffs).replace("max_steps: 4", "max_steps: 60"), &["states within reach", "lower `max_steps`"]);
 }
 
 /// Every loss and backward policy, memory and search that a file can name, for a few steps each.

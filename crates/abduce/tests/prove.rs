@@ -74,8 +74,8 @@ fn what_is_no_database_is_said() {
         ("bytes.mm", ["bytes.mm:1:1", "neither printable ASCII"]),
         ("twice.mm", ["twice.mm:16:1", "`a1` is declared already"]),
         ("cut.mm", ["cut.mm:", "$"]),
-        ("scope.mm", ["scope.mm:", "${"]),
-        ("words.mm", ["words.mm:1:", "These"]),
+        ("scope.mm", ["scope.mm:", "1 scopes are still open"]),
+        ("words.mm", ["words.mm:1:7", "`are` does not belong here"]),
         ("include.mm", ["nowhere.mm", "No such file"]),
     ] {
         for command in ["verify", "stats"] {
@@ -221,7 +221,7 @@ const REPL: &str = r#"while IFS= read -r line; do
     *'"cmd"'*) printf '{"sorries":[{"proofState":0,"goal":"p q : Prop\\n⊢ p ∧ q → q ∧ p"}],"env":1}\n\n' ;;
     *'"intro h"'*) printf '{"proofState":1,"goals":["p q : Prop\\nh : p ∧ q\\n⊢ q ∧ p"]}\n\n' ;;
     *'"cases h with'*) printf '{"proofState":2,"goals":["case intro\\na : p\\nb : q\\n⊢ q ∧ p"]}\n\n' ;;
-    *'"constructor"'*) printf '{"proofState":3,"goals":["a : p\\nb : q\\n⊢ q","a : p\\nb : q\\n⊢ p"]}\n\n' ;;
+    *'"constructor"'*) [ "$state" = 2 ] && printf '{"proofState":3,"goals":["a : p\\nb : q\\n⊢ q","a : p\\nb : q\\n⊢ p"]}\n\n' || printf '{"message":"no"}\n\n' ;;
     *'"assumption"'*) case "$state" in
         3) printf '{"proofState":4,"goals":["a : p\\nb : q\\n⊢ p"]}\n\n' ;;
         4) printf '{"proofState":9,"goals":[]}\n\n' ;;
