@@ -154,7 +154,7 @@ mod tests {
     fn searched<E: Environment>(env: &E, count: usize, config: &LocalSearch, seed: u64) -> (Batch<E::State>, Vec<Trajectory>) {
         let spec = PolicySpec { trunk: Trunk::Mlp { hidden: vec![8] }, backward: Backward::Learned };
         let policy = Policy::new(&spec, Exit::Scored, env, &[]);
-        let params: Vec<f32> = policy.layout().initialise(Seed(3)).into_iter().map(|p| 2.0 * p).collect();
+        let params: Vec<f32> = policy.layout().initialise(Seed(3));
         let compute = Compute::with_threads(1);
         let mut batch = Batch::default();
         sample(env, &policy, &compute, &params, &Exploration::default(), (count, 0, Seed(seed)), &mut batch);
@@ -162,21 +162,21 @@ mod tests {
         (batch, last)
     }
 
-    /// Sets of 3 of 5 elements: every trajectory has 3 steps, and 2 of them are undone. Whatever the policy, long chains end in R/Z: 100 rounds of 10 000 of them,
-    /// so that the distance of a perfect sampler is Σ sqrt(2 p (1 − p) / (π N)), some 0.024, and 0.06 is far beyond its scatter.
+    /// Sets of 3 of 5 elements: every trajectory has 3 steps, and 2 of them are undone. Whatever the policy, chains of 100 rounds end in R/Z: 2 000 of them, so that the
+    /// distance of a perfect sampler is Σ sqrt(2 p (1 − p) / (π N)), some 0.054 with a scatter of 0.012. Without the ratio of the ways the chains would end elsewhere.
     #[test]
     fn the_rule_of_metropolis_leads_to_the_reward() {
         let env = SetAddition { log_weights: vec![0.0, 0.5, 1.0, 1.5, 2.0], size: 3 };
         let distance = |rounds: usize| {
-            let (batch, last) = searched(&env, 10_000, &LocalSearch { rounds, steps: 2, filter: Filter::Metropolis }, 5);
+            let (batch, last) = searched(&env, 2000, &LocalSearch { rounds, steps: 2, filter: Filter::Metropolis }, 5);
             let ends: Vec<u64> = (0..32).filter(|set: &u64| set.count_ones() == 3).collect();
             let z: f64 = ends.iter().map(|end| env.log_reward(end).exp()).sum();
             let of = |t: &Trajectory| batch.states[t.rows[t.rows.len() - 1] as usize];
             let share = |end: u64| last.iter().filter(|t| of(t) == end).count() as f64 / last.len() as f64;
             ends.iter().map(|&end| (share(end) - env.log_reward(&end).exp() / z).abs()).sum::<f64>()
         };
-        let (before, after) = (distance(1), distance(100));
-        assert!(after < 0.06 && before > 0.2, "{before} after one round, {after} after a hundred");
+        let (before, after) = (distance(0), distance(100));
+        assert!(after < 0.1 && before > 0.2, "{before} before, {after} after a hundred rounds");
     }
 
     #[test]

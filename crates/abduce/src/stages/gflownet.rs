@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 
 /// States beyond which nothing is listed.
 const MOST_STATES: f64 = 1e6;
+/// Attempts at a proof beyond which a process is refused: each is a state of its own, kept whole while the tree grows.
+const MOST_ATTEMPTS: usize = 100_000;
 /// Time between two lines of progress.
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -73,7 +75,7 @@ pub fn run(session: &Session, config: &GflownetConfig, folder: &Path) -> Result<
 /// The tree of a process, told in numbers.
 fn explored<M: FiniteMdp>(session: &Session, process: &mut M, beta: f64, dead_end: f64) -> Result<ProofTree, Error> {
     let reward = |done: bool, steps: usize| if done { -beta * steps as f64 } else { dead_end };
-    let tree = ProofTree::explore(process, MOST_STATES as usize, reward)
+    let tree = ProofTree::explore(process, MOST_ATTEMPTS, reward)
         .map_err(|error| Error::failed(error.to_string(), "lower `max_steps`, or list less"))?;
     let finished = tree.states().iter().filter(|&&state| tree.is_done(state)).count();
     if finished == 0 {
