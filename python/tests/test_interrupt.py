@@ -20,6 +20,15 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 # With room for a busy machine: what is promised is one second.
 SOON = 3.0
 
+
+@pytest.fixture(autouse=True)
+def listening():
+    """Who runs the tests in the background of a shell without jobs has Ctrl-C ignored, here and in all that is started from here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 BEGIN = """
 import sys, time
 import numpy as np, abduce
@@ -62,9 +71,11 @@ def test_ctrl_c_ends(what, tmp_path):
         time.sleep(1.0)
         process.send_signal(signal.SIGINT)
         pressed = time.monotonic()
-        said = process.stdout.read()
+        try:
+            said, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
         took = time.monotonic() - pressed
-        process.wait()
     assert said == "stopped\n" and process.returncode == 0
     assert took < SOON, f"{took:.2f} s"
 
