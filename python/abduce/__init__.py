@@ -1,19 +1,23 @@
 """Amortised inference with generative models in science.
 
-`npe`, `nle`, `nre`, `fmpe`, `npse` train; a posterior has `sample`, `log_prob`, `map` and `corner`; `validate` judges it. With `import abduce as ili`
+`npe`, `nle`, `nre`, `fmpe`, `npse` train; a posterior has `sample`, `log_prob`, `map` and `corner`; `validate` judges it; `load` opens a run of the
+program; `compress` and `dimension` are about data alone. With `import abduce as ili`
 notebooks of LtU-ILI run: `ili.dataloaders`, `ili.inference`, `ili.utils`, `ili.validation`, `ili.embedding`.
 """
 
 from __future__ import annotations
 
-from . import dataloaders, embedding, inference, utils, validation
+from . import cosmology, dataloaders, embedding, inference, utils, validation
 from ._native import ConfigError, NumericsError, SamplerError, ShapeError, __version__
-from .api import MAF, MDN, NSF, ResNet, Training, Validation, fmpe, net, nle, npe, npse, nre, report, validate
+from .api import MAF, MDN, NSF, ResNet, Training, Validation, fmpe, net, nle, npe, npse, nre, validate
+from .codes import Compressor, compress
 from .dataloaders import NumpyLoader, SBISimulator, StaticNumpyLoader, SummarizerDatasetLoader, TorchLoader
-from .embedding import CNN, FCN, ResidualMLP
+from .embedding import CNN, FCN, GNN, IOB, DeepSet, ResidualMLP
 from .figures import Figure
-from .inference import DelfiRunner, InferenceRunner, LampeRunner, SBIRunner, SBIRunnerSequential
-from .posterior import Posterior, load
+from .inference import ABCRunner, DelfiRunner, InferenceRunner, LampeRunner, SBIRunner, SBIRunnerSequential
+from .intrinsic import Dimension, dimension
+from .posterior import AbcPosterior, Posterior
+from .runs import load, report
 from .simulate import simulate, simulate_rows
 from .utils import *  # noqa: F403
 from .utils import __all__ as _utils
@@ -21,11 +25,18 @@ from .validation import PlotSinglePosterior, PosteriorCoverage, PosteriorSamples
 
 __all__ = [
     *_utils,
+    "ABCRunner",
+    "AbcPosterior",
     "CNN",
+    "Compressor",
     "ConfigError",
+    "DeepSet",
     "DelfiRunner",
+    "Dimension",
     "FCN",
     "Figure",
+    "GNN",
+    "IOB",
     "InferenceRunner",
     "LampeRunner",
     "MAF",
@@ -51,7 +62,10 @@ __all__ = [
     "Validation",
     "ValidationRunner",
     "__version__",
+    "compress",
+    "cosmology",
     "dataloaders",
+    "dimension",
     "embedding",
     "fmpe",
     "inference",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from . import _native
+from . import _html, _native
 from ._arrays import float32
 from ._random import seed_of
 from .dataloaders import NumpyLoader
@@ -18,7 +19,7 @@ from .posterior import Posterior
 from .utils.distributions_pt import Prior
 from .utils.ndes_pt import Net
 
-__all__ = ["MAF", "MDN", "NSF", "ResNet", "Training", "Validation", "fmpe", "net", "nle", "npe", "npse", "nre", "report", "validate"]
+__all__ = ["MAF", "MDN", "NSF", "ResNet", "Training", "Validation", "fmpe", "net", "nle", "npe", "npse", "nre", "validate"]
 
 
 def net(model: str, embedding: Any = None, signature: str = "", **arguments: Any) -> Net:
@@ -63,6 +64,7 @@ class Training:
         out: str | os.PathLike[str] | None,
         seed: int | None,
         threads: int | None,
+        parameters: list[str | dict[str, str]] | None,
         train_args: dict[str, Any],
     ) -> None:
         many = [Net(**vars(entry)) for entry in nets or [] for _ in range(ensemble)]
@@ -71,14 +73,15 @@ class Training:
             many = [Net(default) for _ in range(ensemble)]
         self.seed = seed_of(seed)
         self.loader = NumpyLoader(x=float32(x), theta=float32(theta))
-        self.runner = Runner(prior, engine, many or None, train_args, out, embedding_net=embedding, threads=threads)
+        self.runner = Runner(prior, engine, many or None, train_args, out, embedding_net=embedding, threads=threads, parameters=parameters)
         # What is wrong with the configuration is said now.
-        self.runner.checked(self.seed)
+        self.runner.checked(self.seed, self.loader.get_all_data().shape[1:])
         self.summary: list[dict[str, Any]] = []
 
-    def train(self) -> Posterior:
-        """Trains; Ctrl-C ends it within an epoch, and a run directory keeps what was reached."""
-        posterior, self.summary = self.runner(self.loader, seed=self.seed)
+    def train(self, resume: bool = False) -> Posterior:
+        """Trains; Ctrl-C ends it within a second, and a run directory (`out`) keeps what was reached: `resume` goes on from there, to the same result."""
+        posterior: Posterior
+        posterior, self.summary = self.runner(self.loader, seed=self.seed, resume=resume)
         return posterior
 
     def __repr__(self) -> str:
@@ -96,15 +99,16 @@ def _engine(name: str, doc: str) -> Any:
         out: str | os.PathLike[str] | None = None,
         seed: int | None = None,
         threads: int | None = None,
+        parameters: list[str | dict[str, str]] | None = None,
         **train_args: Any,
     ) -> Training:
-        return Training(name, theta, x, prior, nets, ensemble, embedding, out, seed, threads, train_args)
+        return Training(name, theta, x, prior, nets, ensemble, embedding, out, seed, threads, parameters, train_args)
 
     engine.__name__ = engine.__qualname__ = name.lower()
     engine.__doc__ = f"""{doc}
 
     `nets` times `ensemble` networks are trained on θ (n, d) and x (n, …); `train_args` are those of the YAML files: learning_rate,
-    training_batch_size, stop_after_epochs, …. With `out` the run directory is kept, and is one of the program.
+    training_batch_size, stop_after_epochs, …. `parameters` are names, or dictionaries of `name`, `label` (LaTeX) and `unit`. With `out` the run directory is kept, and is one of the program.
     """
     return engine
 
@@ -127,8 +131,17 @@ class Validation:
 
     def figure(self, name: str) -> Figure | None:
         """A figure by the name of its file: plot_coverage, plot_hpd, ranks_histogram, plot_TARP, plot_predictions, …; none where there are no numbers for it."""
-        drawn = _native.validation_figure(self._posterior._native, *self._texts, name)
+        drawn = _native.validation_figure(self._posterior._native.parameters, *self._texts, name)
         return None if drawn is None else Figure(*drawn)
+
+    def _repr_html_(self) -> str:
+        numbers = [(p["name"], float(p["sbc_ks_p"]), float(p["contraction"]), float(p["r2"])) for p in self.metrics["parameters"]]
+        gates = [(gate, "holds" if found["pass"] else "does not hold") for gate, found in self.metrics["gates"].items()]
+        coverage = self.figure("plot_coverage")
+        head = f"<b>Validation</b> on {self.metrics['n_pairs']} pairs, {self.metrics['n_draws']} draws each"
+        notes = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
+        tables = _html.table(("parameter", "rank p", "contraction", "R²"), numbers) + _html.table(("gate", ""), gates)
+        return f"<div>{head}{tables}<ul>{notes}</ul>{coverage.svg if coverage is not None else ''}</div>"
 
     def __str__(self) -> str:
         lines = [f"{self.metrics['n_pairs']} pairs, {self.metrics['n_draws']} draws each"]
@@ -155,9 +168,3 @@ def validate(
     folder = None if out is None else os.fspath(Path(out))
     metrics, curves, notes = _native.validate(posterior._native, float32(theta), float32(x), text, seed, folder=folder, threads=threads)
     return Validation(json.loads(metrics), notes, posterior, (metrics, curves))
-
-
-def report(run: str | os.PathLike[str]) -> Path:
-    """Writes `report.html` of a run directory; gives its path."""
-    return Path(_native.report(os.fspath(run)))
-

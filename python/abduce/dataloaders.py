@@ -10,7 +10,7 @@ import numpy as np
 
 from ._arrays import float32, numbers
 from ._config import from_yaml
-from .simulate import simulate_rows
+from .simulate import Failure, simulate_rows
 
 __all__ = ["NumpyLoader", "SBISimulator", "StaticNumpyLoader", "SummarizerDatasetLoader", "TorchLoader"]
 
@@ -69,7 +69,10 @@ class StaticNumpyLoader(NumpyLoader):
 
 
 class SBISimulator(_Loader):
-    """A simulator for sequential engines: `simulate(proposal)` draws `num_simulations` parameters and keeps what it simulates."""
+    """A simulator for sequential engines: `simulate(proposal)` draws `num_simulations` parameters and keeps what it simulates.
+
+    With `workers` it is called row by row in parallel processes; rows that raise are NaN, left out of the training, and listed in `failures`.
+    """
 
     def __init__(
         self,
@@ -89,6 +92,8 @@ class SBISimulator(_Loader):
         self.xobs, self.thetafid = _read(self.in_dir, xobs_file), _read(self.in_dir, thetafid_file)
         self.num_simulations = int(num_simulations)
         self.simulator = simulator
+        # Simulations that raised, with `workers`: their number over all calls, and the message.
+        self.failures: list[Failure] = []
         self.save_simulated, self.x_file, self.theta_file, self.workers = save_simulated, x_file, theta_file, workers
         there = all(name is not None and (self.in_dir / name).exists() for name in (x_file, theta_file))
         self.x, self.theta = (_read(self.in_dir, x_file), _read(self.in_dir, theta_file)) if there else (None, None)
@@ -109,7 +114,9 @@ class SBISimulator(_Loader):
         if self.simulator is None:
             raise ValueError("there is no simulator: call `set_simulator` first")
         if self.workers > 1:
-            return simulate_rows(self.simulator, theta, workers=self.workers)[0]
+            x, failures = simulate_rows(self.simulator, theta, workers=self.workers)
+            self.failures.extend((len(self) + row, message) for row, message in failures)
+            return x
         return float32(self.simulator(theta))
 
     def keep(self, theta: np.ndarray, x: np.ndarray) -> None:
@@ -146,7 +153,12 @@ class SummarizerDatasetLoader(_Loader):
         columns = [header.index(name) for name in param_names]
         table = np.array([[float(value) for value in line] for line in lines[1:]])
         self.theta = table[np.ix_(rows, columns)]
-        self.x = np.stack([xarray.open_dataarray(folder / f"{x_root}_node{row}.nc").values.ravel() for row in rows])
+
+        def flattened(row: int) -> np.ndarray:
+            with xarray.open_dataarray(folder / f"{x_root}_node{row}.nc") as summary:
+                return np.array(summary.values).ravel()
+
+        self.x = np.stack([flattened(row) for row in rows])
         self.xobs, self.thetafid = _read(folder, xobs_file), _read(folder, thetafid_file)
 
 

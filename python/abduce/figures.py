@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,19 @@ class Figure:
         """
         try:
             import matplotlib.image
-            from matplotlib.figure import Figure as Matplotlib
+            from matplotlib.figure import Figure as Bare
         except ImportError as error:
             raise ImportError("matplotlib is not installed: `pip install matplotlib`, or save the figure with `.save('figure.svg')`") from error
         image = matplotlib.image.imread(io.BytesIO(self.png), format="png")
         height, width = image.shape[:2]
-        figure = Matplotlib(figsize=(width / 200, height / 200), dpi=200)
+        # One of pyplot's where it is in use, so that notebooks and `plt.show` find it.
+        pyplot: Any = sys.modules.get("matplotlib.pyplot")
+        figure: Any = (Bare if pyplot is None else pyplot.figure)(figsize=(width / 200, height / 200), dpi=200)
         axes = figure.add_axes((0, 0, 1, 1))
         axes.imshow(image)
         axes.axis("off")
+        # The drawing itself, without matplotlib's raster.
+        figure.save, figure._repr_svg_ = self.save, self._repr_svg_
         return figure
 
     def _repr_svg_(self) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any, Callable
 
 import numpy as np
@@ -48,6 +46,10 @@ def simulate_rows(function: Callable[[np.ndarray], Any], theta: Any, workers: in
     theta = np.asarray(theta)
     items = list(enumerate(theta))
     if workers > 1:
+        # Slow to import, and for few.
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
         method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
         context = multiprocessing.get_context(method)
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(function,)) as pool:

@@ -1,10 +1,13 @@
 //! Posteriors.
 
+use crate::abc::AbcPosterior;
+use crate::compress::Compressor;
+use crate::work::Listeners;
 use crate::{arrays, error, work};
 use abduce::config::{SampleMethod, SampleParams};
 use abduce::error::Error;
 use abduce::stages::draw::{Drawing, Wish, draw};
-use abduce_data::{Array, Seed};
+use abduce_data::{Array, ModelFile, Seed};
 use abduce_inference::posterior::{Kind, Posterior as Inner};
 use numpy::{PyArrayDyn, PyReadonlyArrayDyn, PyUntypedArrayMethods as _};
 use pyo3::prelude::*;
@@ -18,6 +21,9 @@ pub(crate) struct Posterior {
     pub(crate) inner: Arc<Inner>,
 }
 
+/// Values of θ that are scored or drawn before anybody could press Ctrl-C: no thread is started for them.
+const QUICK: usize = 4096;
+
 impl From<Inner> for Posterior {
     fn from(inner: Inner) -> Self {
         Self { inner: Arc::new(inner) }
@@ -26,12 +32,6 @@ impl From<Inner> for Posterior {
 
 #[pymethods]
 impl Posterior {
-    /// Reads a `.safetensors` file of a run.
-    #[staticmethod]
-    fn load(path: PathBuf) -> PyResult<Self> {
-        Inner::load(&path).map(Self::from).map_err(error::of_posterior)
-    }
-
     /// Writes such a file.
     fn save(&self, path: PathBuf) -> PyResult<()> {
         self.inner.save(&path).map_err(error::of_posterior)
@@ -39,19 +39,7 @@ impl Posterior {
 
     /// The file's content.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("posterior.safetensors");
-        self.inner.save(&path).map_err(error::of_posterior)?;
-        Ok(PyBytes::new(py, &std::fs::read(path)?))
-    }
-
-    /// From a file's content: parsed and checked, nothing in it is executed.
-    #[staticmethod]
-    fn from_bytes(bytes: &[u8]) -> PyResult<Self> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("posterior.safetensors");
-        std::fs::write(&path, bytes)?;
-        Inner::load(&path).map(Self::from).map_err(error::of_posterior)
+        bytes_of(py, |path| self.save(path))
     }
 
     /// Number of parameters.
@@ -106,16 +94,10 @@ impl Posterior {
         self.inner.members.iter().map(|member| member.network.family()).collect()
     }
 
-    /// Short names of the parameters.
+    /// Names, units and labels of the parameters.
     #[getter]
-    fn names(&self) -> Vec<String> {
-        self.inner.parameters.iter().map(|parameter| parameter.name.clone()).collect()
-    }
-
-    /// LaTeX labels, where there are any.
-    #[getter]
-    fn labels(&self) -> Vec<Option<String>> {
-        self.inner.parameters.iter().map(|parameter| parameter.label.clone()).collect()
+    fn parameters(&self) -> Vec<arrays::Parameter> {
+        self.inner.parameters.iter().map(arrays::parameter).collect()
     }
 
     /// The prior's specification as JSON.
@@ -132,6 +114,14 @@ impl Posterior {
         Ok(self.inner.member(k).into())
     }
 
+    /// The posterior given the first `width` summaries of an ordered embedding.
+    fn at_width(&self, width: usize) -> PyResult<Self> {
+        let cut = self.inner.at_width(width).map(Self::from);
+        cut.ok_or_else(|| {
+            error::ConfigError::new_err(format!("there are no {width} ordered summaries: train with an IOB embedding that has so many"))
+        })
+    }
+
     /// `draws` draws for each observation in `x` (m · trials, …): (m, draws, d), and what is known of the chains as JSON.
     #[pyo3(signature = (x, draws, seed, method=None, params="{}", trials=1, threads=None))]
     fn sample<'py>(
@@ -145,13 +135,19 @@ impl Posterior {
         trials: usize,
         threads: Option<usize>,
     ) -> PyResult<(Bound<'py, PyArrayDyn<f32>>, String)> {
-        let session = work::session(threads)?;
+        let session = work::passing(threads)?;
         let x = self.observations(&x)?;
         let params: SampleParams =
             serde_json::from_str(params).map_err(|error| error::ConfigError::new_err(format!("sample_params: {error}")))?;
         let method = method.map(method_of).transpose()?;
         let drawing = Drawing::choose(&session, &self.inner, method, &params, Wish::Asked).map_err(sampling)?;
-        let drawn = work::run(py, &session, None, |_| Ok(draw(&session, &self.inner, &x, trials, draws, &drawing, Seed(seed))))?;
+        let work = || draw(&session, &self.inner, &x, trials, draws, &drawing, Seed(seed));
+        let values = x.rows().saturating_mul(draws).saturating_mul(self.inner.dimension());
+        let drawn = if drawing == Drawing::Direct && values <= QUICK {
+            py.detach(work)
+        } else {
+            work::run(py, &session, Listeners::default(), |_| Ok(work()))?
+        };
         let drawn = drawn.map_err(sampling)?;
         let report = serde_json::to_string(&drawn.quality).map_err(|error| error::NumericsError::new_err(error.to_string()))?;
         let shape = drawn.samples.shape().to_vec();
@@ -167,9 +163,15 @@ impl Posterior {
         x: PyReadonlyArrayDyn<'py, f32>,
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyArrayDyn<f64>>> {
-        let compute = work::compute(threads);
         let (theta, x) = (arrays::values(&theta)?, arrays::values(&x)?);
-        let found = py.detach(|| self.inner.log_prob_paired(&compute, theta, x)).map_err(error::of_posterior)?;
+        let found = if theta.len() <= QUICK {
+            let compute = work::compute(threads);
+            py.detach(|| self.inner.log_prob_paired(&compute, theta, x))
+        } else {
+            let session = work::passing(threads)?;
+            work::run(py, &session, Listeners::default(), |_| Ok(self.inner.log_prob_paired(&session.compute, theta, x)))?
+        };
+        let found = found.map_err(error::of_posterior)?;
         let n = found.len();
         arrays::array(py, &[n], found)
     }
@@ -183,9 +185,10 @@ impl Posterior {
         seed: u64,
         threads: Option<usize>,
     ) -> PyResult<(Bound<'py, PyArrayDyn<f64>>, Vec<f64>)> {
-        let compute = work::compute(threads);
+        let session = work::passing(threads)?;
         let x = arrays::values(&x)?;
-        let found = py.detach(|| self.inner.map(&compute, x, 1, Seed(seed))).map_err(error::of_chains)?;
+        let found = work::run(py, &session, Listeners::default(), |_| Ok(self.inner.map(&session.compute, x, 1, Seed(seed))))?
+            .map_err(error::of_chains)?;
         let log_prob = found.iter().map(|estimate| estimate.log_prob).collect();
         let theta: Vec<f64> = found.iter().flat_map(|estimate| estimate.theta.iter().copied()).collect();
         Ok((arrays::array(py, &[found.len(), self.inner.dimension()], theta)?, log_prob))
@@ -202,6 +205,45 @@ impl Posterior {
         let shape = std::iter::once(values.len() / datum).chain(self.inner.x_shape.iter().copied()).collect();
         Array::new(shape, values.to_vec()).map_err(|error| error::shape(error.to_string()))
     }
+}
+
+/// What `load` finds in a file.
+#[derive(IntoPyObject)]
+#[expect(clippy::large_enum_variant, reason = "one per file, and turned into an object at once")]
+pub(crate) enum Model {
+    Networks(Posterior),
+    Sample(AbcPosterior),
+    Code(Compressor),
+}
+
+/// A model of any kind from its `.safetensors` file: parsed and checked, nothing in it is executed.
+#[pyfunction]
+pub(crate) fn load(path: PathBuf) -> PyResult<Model> {
+    let file = ModelFile::load(&path).map_err(error::of)?;
+    if abduce_bottleneck::Compressor::is_in(&file) {
+        return abduce::stages::compress::load(&path).map(|code| Model::Code(code.into())).map_err(error::of);
+    }
+    Ok(match abduce::stages::model::Model::load(&path).map_err(error::of)? {
+        abduce::stages::model::Model::Networks(posterior) => Model::Networks((*posterior).into()),
+        abduce::stages::model::Model::Sample(abc) => Model::Sample((*abc).into()),
+    })
+}
+
+/// A model from the content of its file.
+#[pyfunction]
+pub(crate) fn from_bytes(bytes: &[u8]) -> PyResult<Model> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("model.safetensors");
+    std::fs::write(&path, bytes)?;
+    load(path)
+}
+
+/// What `save` writes.
+pub(crate) fn bytes_of<'py>(py: Python<'py>, save: impl FnOnce(PathBuf) -> PyResult<()>) -> PyResult<Bound<'py, PyBytes>> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("model.safetensors");
+    save(path.clone())?;
+    Ok(PyBytes::new(py, &std::fs::read(path)?))
 }
 
 /// What keeps draws from being made.

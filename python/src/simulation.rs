@@ -1,15 +1,17 @@
 //! Simulators: the built-in ones, and a callable of the user's.
 
+use crate::work::{Call, Event, Watch};
 use crate::{arrays, error, work};
 use abduce::stages::simulate::simulator;
 use abduce_data::{Array, ParameterInfo, Seed};
 use abduce_inference::prior::Prior;
 use abduce_inference::simulator::{Completed, Ending, Failure, FailureKind, Request, RowSimulator, SimulationError, Theta, simulate_table};
-use numpy::{PyArrayDyn, PyArrayMethods as _};
+use numpy::PyArrayDyn;
 use pyo3::prelude::*;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
 /// Two arrays.
@@ -19,7 +21,7 @@ type Pairs<'py> = (Bound<'py, PyArrayDyn<f32>>, Bound<'py, PyArrayDyn<f32>>);
 #[pyfunction]
 #[pyo3(signature = (task, n, seed=0, threads=None))]
 pub(crate) fn simulate<'py>(py: Python<'py>, task: &str, n: usize, seed: u64, threads: Option<usize>) -> PyResult<Pairs<'py>> {
-    let session = work::session(threads)?;
+    let session = work::passing(threads)?;
     let simulator = simulator(task).map_err(error::of)?;
     let threads = NonZeroUsize::new(session.compute.threads.count()).unwrap_or(NonZeroUsize::MIN);
     let table = py.detach(|| simulate_table(simulator.as_ref(), n, Seed(seed), threads));
@@ -27,39 +29,34 @@ pub(crate) fn simulate<'py>(py: Python<'py>, task: &str, n: usize, seed: u64, th
     Ok((arrays::array(py, &[n, simulator.prior().parameters()], table.theta)?, arrays::array(py, &shape, table.x)?))
 }
 
-/// A callable θ (n, d) → x (n, …): a failed row is NaN in every value. What the callable raises ends the run.
+/// A callable θ (n, d) → x (n, …) of the user's, which is called on the thread that waits for the work. A failed row is NaN in every value; what the
+/// callable raises ends the work.
 pub(crate) struct Callable {
-    function: Py<PyAny>,
+    calls: Mutex<Sender<Event>>,
     prior: Prior,
     shape: Vec<usize>,
-    raised: Mutex<Option<PyErr>>,
 }
 
 impl Callable {
-    pub(crate) fn new(function: Py<PyAny>, prior: Prior, shape: Vec<usize>) -> Self {
-        Self { function, prior, shape, raised: Mutex::new(None) }
+    pub(crate) fn new(watch: &Watch, prior: Prior, shape: Vec<usize>) -> Self {
+        Self { calls: Mutex::new(watch.sender()), prior, shape }
     }
 
-    /// The exception of the callable, once.
-    pub(crate) fn raised(&self) -> Option<PyErr> {
-        self.raised.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn call(&self, theta: Vec<f64>, rows: usize) -> PyResult<Array> {
-        Python::attach(|py| {
-            let theta = arrays::array(py, &[rows, self.prior.parameters()], theta)?;
-            let x = self.function.bind(py).call1((theta,))?;
-            let x: Bound<'_, PyArrayDyn<f32>> = x.extract().map_err(|_| error::shape("the simulator must give an array of float32"))?;
-            let found = arrays::owned(&x.readonly())?;
-            if found.rows() != rows || found.row_shape() != self.shape {
-                let (rows, shape) = (rows, &self.shape);
-                return Err(error::shape(format!(
-                    "the simulator gave an array of shape {:?} for {rows} rows of data {shape:?}",
-                    found.shape()
-                )));
-            }
-            Ok(found)
-        })
+    fn call(&self, theta: Vec<f64>, rows: usize) -> Result<Array, SimulationError> {
+        let (reply, answer) = channel();
+        // Nobody listens, or answers, once the callable has raised; its own words are what the user sees.
+        let raised = || SimulationError::Program("the simulator raised".into());
+        let call = Event::Call(Call { theta, rows, reply });
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).send(call).map_err(|_| raised())?;
+        let found = answer.recv().map_err(|_| raised())?;
+        if found.rows() != rows || found.row_shape() != self.shape {
+            let expected: Vec<usize> = std::iter::once(rows).chain(self.shape.iter().copied()).collect();
+            return Err(SimulationError::Program(format!(
+                "the simulator gave an array of shape {:?}, expected {expected:?}",
+                found.shape()
+            )));
+        }
+        Ok(found)
     }
 }
 
@@ -95,11 +92,7 @@ impl RowSimulator for Callable {
             }
         }
         let theta: Vec<f32> = exact.iter().map(|&value| value as f32).collect();
-        let x = self.call(exact, open.len()).map_err(|raised| {
-            let message = raised.to_string();
-            *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(raised);
-            SimulationError::Program(message)
-        })?;
+        let x = self.call(exact, open.len())?;
         for ((&position, theta), row) in open.iter().zip(theta.chunks_exact(d)).zip(0..) {
             let (index, x) = (request.indices[position], x.row(row));
             let failure = Failure { id: index, kind: FailureKind::Reported, message: "the simulator raised".into(), attempts: 1 };

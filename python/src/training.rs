@@ -2,6 +2,7 @@
 
 use crate::posterior::Posterior;
 use crate::simulation::Callable;
+use crate::work::Listeners;
 use crate::{arrays, error, work};
 use abduce::commands::train::Prepared;
 use abduce::config::{self, InferConfig, NanRows};
@@ -29,7 +30,7 @@ const BUFFER_BYTES: usize = 256 << 20;
 type Trained = (Posterior, String, String);
 
 /// Reads an infer section in the form of the YAML files, LtU-ILI's among them; gives it with what there is to note.
-fn infer_of(text: &str) -> PyResult<(InferConfig, Vec<String>)> {
+pub(crate) fn infer_of(text: &str) -> PyResult<(InferConfig, Vec<String>)> {
     let loaded = config::parse::<InferConfig>("the configuration", text, &[]).map_err(error::of)?;
     let mut infer = loaded.config;
     infer.out_dir = ".".into();
@@ -52,20 +53,20 @@ pub(crate) fn yaml_to_json(text: &str, name: &str) -> PyResult<String> {
 }
 
 /// A folder that stays, or one that goes with the call.
-enum Folder {
+pub(crate) enum Folder {
     Kept(PathBuf),
     Passing(tempfile::TempDir),
 }
 
 impl Folder {
-    fn new(wanted: Option<PathBuf>) -> PyResult<Self> {
+    pub(crate) fn new(wanted: Option<PathBuf>) -> PyResult<Self> {
         Ok(match wanted {
             Some(path) => Self::Kept(path),
             None => Self::Passing(tempfile::tempdir()?),
         })
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Kept(path) => path,
             Self::Passing(folder) => folder.path(),
@@ -73,12 +74,43 @@ impl Folder {
     }
 
     /// A run in it: one that is there is gone on with where it is the same, and otherwise made anew.
-    fn existing(&self) -> Existing {
+    pub(crate) fn existing(&self) -> Existing {
         match self {
             Self::Kept(path) if RunDir::is_run(path) => Existing::Restart,
             _ => Existing::Refuse,
         }
     }
+}
+
+/// Pairs (θ, x) in memory.
+pub(crate) struct Inputs {
+    theta: Array,
+    x: Array,
+}
+
+impl Inputs {
+    pub(crate) fn new(theta: &PyReadonlyArrayDyn<'_, f32>, x: &PyReadonlyArrayDyn<'_, f32>) -> PyResult<Self> {
+        let (theta, x) = (arrays::owned(theta)?, arrays::owned(x)?);
+        if theta.rows() != x.rows() {
+            return Err(error::shape(format!("theta has {} rows and x has {}", theta.rows(), x.rows())));
+        }
+        Ok(Self { theta, x })
+    }
+
+    /// Writes them into `data` of the run; the files are enough.
+    pub(crate) fn write(self, run: &Path) -> Result<PairFiles, Error> {
+        let data = run.join("data");
+        std::fs::create_dir_all(&data).map_err(|source| Error::File { action: "make", path: data.clone(), source })?;
+        let [theta, x] = ["theta.npy", "x.npy"].map(|name| data.join(name));
+        npy::write(&theta, &self.theta)?;
+        npy::write(&x, &self.x)?;
+        Ok(PairFiles { theta, x, thin: 1, first: None, nan_rows: NanRows::Drop, buffer_bytes: BUFFER_BYTES })
+    }
+}
+
+/// The prior of a configuration.
+pub(crate) fn prior_of(infer: &InferConfig) -> PyResult<Prior> {
+    Prior::new(infer.prior.clone()).map_err(|error| error::ConfigError::new_err(format!("prior: {error}")))
 }
 
 /// Trains on pairs in memory. With `folder` the run directory is that of the program, and holds the pairs in `data`; `resume` goes on with it.
@@ -97,19 +129,9 @@ pub(crate) fn train(
     let (infer, _) = infer_of(config)?;
     let session = work::session(threads)?;
     let folder = Folder::new(folder)?;
-    let (theta, x) = (arrays::owned(&theta)?, arrays::owned(&x)?);
-    if theta.rows() != x.rows() {
-        return Err(error::shape(format!("theta has {} rows and x has {}", theta.rows(), x.rows())));
-    }
-    work::run(py, &session, progress, |watch| {
-        let data = folder.path().join("data");
-        std::fs::create_dir_all(&data).map_err(|source| Error::File { action: "make", path: data.clone(), source })?;
-        let [theta_file, x_file] = ["theta.npy", "x.npy"].map(|name| data.join(name));
-        npy::write(&theta_file, &theta)?;
-        npy::write(&x_file, &x)?;
-        // The files are enough.
-        drop((theta, x));
-        let pairs = PairFiles { theta: theta_file, x: x_file, thin: 1, first: None, nan_rows: NanRows::Drop, buffer_bytes: BUFFER_BYTES };
+    let inputs = Inputs::new(&theta, &x)?;
+    work::run(py, &session, Listeners { progress, simulate: None }, |watch| {
+        let pairs = inputs.write(folder.path())?;
         let split_file = infer.train_args.split_file.as_ref().map(|file| session.path(file));
         let prepared = Prepared::of(&session, infer, pairs, split_file, folder.path().to_path_buf())?;
         let existing = if resume { Existing::Resume } else { folder.existing() };
@@ -126,7 +148,7 @@ pub(crate) fn train(
 pub(crate) fn train_rounds(
     py: Python<'_>,
     config: &str,
-    simulate: Py<PyAny>,
+    simulate: Bound<'_, PyAny>,
     x_obs: PyReadonlyArrayDyn<'_, f32>,
     simulations: usize,
     folder: Option<PathBuf>,
@@ -137,14 +159,11 @@ pub(crate) fn train_rounds(
     let session = work::session(threads)?;
     let folder = Folder::new(folder)?;
     let x_obs = arrays::owned(&x_obs)?;
-    let prior = Prior::new(infer.prior.clone()).map_err(|error| error::ConfigError::new_err(format!("prior: {error}")))?;
-    let simulator = Callable::new(simulate, prior, x_obs.row_shape().to_vec());
-    let trained = work::run(py, &session, None, |_| in_rounds(&session, &infer, &simulator, &x_obs, simulations, (&folder, resume)));
-    // What the simulator raised says more than that it failed.
-    match simulator.raised() {
-        Some(raised) => Err(raised),
-        None => trained,
-    }
+    let prior = prior_of(&infer)?;
+    work::run(py, &session, Listeners { progress: None, simulate: Some(&simulate) }, |watch| {
+        let simulator = Callable::new(watch, prior, x_obs.row_shape().to_vec());
+        in_rounds(&session, &infer, &simulator, &x_obs, simulations, (&folder, resume))
+    })
 }
 
 fn in_rounds(

@@ -1,6 +1,7 @@
 //! Validation, and pictures.
 
 use crate::posterior::Posterior;
+use crate::work::Listeners;
 use crate::{arrays, error, work};
 use abduce::config::{self, ValConfig};
 use abduce::present::posterior::corner as draw_corner;
@@ -10,6 +11,7 @@ use abduce::session::warning;
 use abduce::stages::validate::{Test, validate as run_validation};
 use abduce_data::{PairSource, Seed};
 use abduce_inference::diagnostics::{Curves, Metrics, Validation};
+use abduce_inference::prior::Interval;
 use abduce_report::Figure;
 use numpy::PyReadonlyArrayDyn;
 use pyo3::prelude::*;
@@ -30,7 +32,7 @@ pub(crate) fn validate(
     threads: Option<usize>,
 ) -> PyResult<(String, String, Vec<String>)> {
     let config = config::parse::<ValConfig>("the configuration", config, &[]).map_err(error::of)?.config;
-    let session = work::session(threads)?;
+    let session = work::passing(threads)?;
     let source = PairSource::from_arrays(arrays::owned(&theta)?, arrays::owned(&x)?).map_err(|error| error::shape(error.to_string()))?;
     let passing = tempfile::tempdir()?;
     let folder = folder.unwrap_or_else(|| passing.path().to_path_buf());
@@ -43,7 +45,7 @@ pub(crate) fn validate(
         seed: Seed(seed),
         measured: Vec::new(),
     };
-    let tested = work::run(py, &session, None, |_| run_validation(&session, &test, &folder))?;
+    let tested = work::run(py, &session, Listeners::default(), |_| run_validation(&session, &test, &folder))?;
     let net = if config.ensemble_mode { "" } else { "net0_" };
     let read = |name: &str| std::fs::read_to_string(folder.join(format!("{net}{name}")));
     let warnings = tested.warnings.iter().map(|warning| format!("{} ({})", warning.text, warning.hint)).collect();
@@ -51,29 +53,30 @@ pub(crate) fn validate(
 }
 
 /// A figure as SVG text and PNG bytes.
-type Picture<'py> = (String, Bound<'py, PyBytes>);
+pub(crate) type Picture<'py> = (String, Bound<'py, PyBytes>);
 
 /// Pixels per point of a PNG.
 const SCALE: f64 = 2.0;
 
-fn picture<'py>(py: Python<'py>, figure: &Figure) -> PyResult<Picture<'py>> {
+pub(crate) fn picture<'py>(py: Python<'py>, figure: &Figure) -> PyResult<Picture<'py>> {
     let of = |error: abduce_report::FigureError| error::NumericsError::new_err(error.to_string());
     Ok((figure.svg().map_err(of)?, PyBytes::new(py, &figure.png(SCALE).map_err(of)?)))
 }
 
-/// A corner plot of named draws (n, d) of the posterior's parameters.
+/// A corner plot of named draws (n, d) of parameters with these limits.
 #[pyfunction]
-#[pyo3(signature = (posterior, draws, truth=None, title=""))]
+#[pyo3(signature = (parameters, limits, draws, truth=None, title=""))]
 pub(crate) fn corner<'py>(
     py: Python<'py>,
-    posterior: &Posterior,
+    parameters: Vec<arrays::Parameter>,
+    limits: Vec<(f64, f64)>,
     draws: Vec<(String, PyReadonlyArrayDyn<'py, f32>)>,
     truth: Option<Vec<f64>>,
     title: &str,
 ) -> PyResult<Picture<'py>> {
     let values = draws.iter().map(|(name, draws)| Ok((name.as_str(), arrays::values(draws)?))).collect::<PyResult<Vec<_>>>()?;
-    let inner = &posterior.inner;
-    let drawn = draw_corner(title, &inner.parameters, inner.prior.support(), &values, truth.as_deref());
+    let limits: Vec<Interval> = limits.into_iter().map(|(low, high)| Interval { low, high }).collect();
+    let drawn = draw_corner(title, &arrays::parameters(parameters), &limits, &values, truth.as_deref());
     picture(py, &drawn.map_err(error::of)?)
 }
 
@@ -81,7 +84,7 @@ pub(crate) fn corner<'py>(
 #[pyfunction]
 pub(crate) fn validation_figure<'py>(
     py: Python<'py>,
-    posterior: &Posterior,
+    parameters: Vec<arrays::Parameter>,
     metrics: &str,
     curves: &str,
     name: &str,
@@ -93,7 +96,7 @@ pub(crate) fn validation_figure<'py>(
         let names: Vec<&str> = Plot::ALL.iter().map(|plot| plot.stem()).collect();
         error::ConfigError::new_err(format!("there is no figure `{name}`; there are {}", names.join(", ")))
     })?;
-    let drawn = figure(plot, &Validation { metrics, curves }, &posterior.inner.parameters).map_err(error::of)?;
+    let drawn = figure(plot, &Validation { metrics, curves }, &arrays::parameters(parameters)).map_err(error::of)?;
     drawn.map(|figure| picture(py, &figure)).transpose()
 }
 

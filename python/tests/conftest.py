@@ -38,3 +38,14 @@ def trained(pairs, prior):
     args = {"training_batch_size": 32, "learning_rate": 1e-3, "max_num_epochs": 60}
     runner = ili.inference.InferenceRunner.load(backend="sbi", engine="NPE", prior=prior, nets=nets, train_args=args, name="toy")
     return runner(loader=ili.dataloaders.NumpyLoader(x=x, theta=theta), seed=3)
+
+
+@pytest.fixture(scope="session")
+def gaussian():
+    """x = θ + N(0, 0.3²) with θ uniform on [-1, 1]²: an ensemble of two nets."""
+    rng = np.random.default_rng(4)
+    theta = rng.uniform(-1, 1, (3000, 2))
+    x = theta + 0.3 * rng.standard_normal(theta.shape)
+    nets = [ili.NSF(transforms=2, hidden=24), ili.MAF(transforms=2, hidden=24)]
+    parameters = [{"name": "a", "label": r"$\alpha$"}, "b"]
+    return ili.npe(theta, x, ili.Uniform([-1, -1], [1, 1]), nets=nets, parameters=parameters, seed=0, max_num_epochs=40, learning_rate=2e-3).train()

@@ -1,14 +1,11 @@
-"""Our own interface, errors, files, Ctrl-C."""
+"""Our own interface, errors, files."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
+import pickle
 import subprocess
 import sys
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -42,19 +39,6 @@ def test_train_sample_validate_report(tmp_path):
     assert np.array_equal(again.log_prob(theta[:5], x[:5]), posterior.log_prob(theta[:5], x[:5]))
 
 
-def test_layouts_and_types_of_arrays():
-    theta, x = abduce.simulate("two_moons", 400, seed=2)
-    prior = abduce.Uniform([-1, -1], [1, 1])
-
-    def train(theta, x):
-        return abduce.npe(theta, x, prior, nets=[abduce.MDN(components=2, hidden=8)], seed=1, max_num_epochs=2).train()
-
-    plain = np.asarray(train(theta, x).log_prob(theta[:9], x[:9]))
-    wide = np.repeat(np.asarray(x, dtype=np.float64), 2, axis=0)[::2]
-    for variant in (np.asfortranarray(x), wide, np.asarray(x, dtype=np.float64)):
-        assert np.array_equal(np.asarray(train(np.asfortranarray(theta), variant).log_prob(theta[:9], variant[:9])), plain)
-
-
 def test_errors_have_their_types(trained, pairs):
     posterior, _ = trained
     theta, x = pairs
@@ -78,37 +62,6 @@ def test_errors_have_their_types(trained, pairs):
             call()
 
 
-def test_foreign_embeddings_are_translated_or_refused(pairs):
-    theta, x = pairs
-
-    class Linear:
-        def __init__(self, out_features):
-            self.out_features = out_features
-
-        def children(self):
-            return []
-
-    class SiLU:
-        pass
-
-    class Sequential:
-        def __init__(self, *layers):
-            self.layers = layers
-
-        def children(self):
-            return self.layers
-
-    class Attention:
-        pass
-
-    assert abduce.embedding.embedding_of(Sequential(Linear(16), SiLU(), Linear(4))) == abduce.FCN([16, 4], "SiLU")
-    with pytest.raises(abduce.ConfigError, match="FCN, ResidualMLP, CNN"):
-        abduce.embedding.embedding_of(Sequential(Linear(16), Attention(), Linear(4)))
-    prior = abduce.Uniform([0, 0, 0], [1, 1, 1])
-    nets = [abduce.MAF(transforms=2, hidden=16, embedding=abduce.FCN([16, 6]))]
-    assert abduce.npe(theta, x, prior, nets=nets, seed=0, max_num_epochs=2).train().sample((5,), x[0]).shape == (5, 3)
-
-
 def test_simulators_run_in_processes_and_may_fail():
     def simulator(theta):
         if theta[0, 0] > 0.9:
@@ -122,23 +75,53 @@ def test_simulators_run_in_processes_and_may_fail():
     assert failed[0] == (91, "ValueError: too large") and np.isnan(one[91:]).all() and np.isfinite(one[:91]).all()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_ends_training_within_a_second_and_the_run_goes_on(tmp_path):
-    theta, x = abduce.simulate("slcp", 5000, seed=1)
-    prior = abduce.Uniform([-3] * 5, [3] * 5)
-    run = abduce.npe(theta, x, prior, out=tmp_path / "run", seed=0, max_num_epochs=10_000, stop_after_epochs=10_000)
-    pressed = []
+def test_failed_simulations_of_a_sequential_engine_are_recorded(tmp_path):
+    np.save(tmp_path / "xobs.npy", np.array([0.2]))
 
-    def press():
-        pressed.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
+    def simulator(theta):
+        if theta[0, 0] > 0.8:
+            raise ValueError("too large")
+        return theta + 0.1
 
-    threading.Timer(1.5, press).start()
-    with pytest.raises(KeyboardInterrupt):
-        run.train()
-    # An epoch, and the checkpoint; with room for a busy machine.
-    assert time.monotonic() - pressed[0] < 5.0
-    assert list((tmp_path / "run" / "checkpoints").glob("*.safetensors")), "what was reached is kept"
+    loader = abduce.SBISimulator(tmp_path, "xobs.npy", num_simulations=200, simulator=simulator, workers=2)
+    nets = abduce.utils.load_nde_sbi("SNPE", "mdn", hidden_features=8, num_components=1)
+    runner = abduce.SBIRunnerSequential(abduce.Uniform([-1], [1]), "SNPE", nets, {"num_round": 1, "max_num_epochs": 2})
+    runner(loader, seed=0)
+    raised = np.flatnonzero(loader.theta[:, 0] > 0.8)
+    assert len(loader) == 200 and 5 < len(raised) and [row for row, _ in loader.failures] == raised.tolist()
+    assert {message for _, message in loader.failures} == {"ValueError: too large"}
+
+
+def test_the_maximum_is_the_exact_one(gaussian):
+    # Of N(x, 0.3²) inside the box: x itself; the net is some hundredths off.
+    assert np.all(np.abs(gaussian.map([0.2, -0.3]) - [0.2, -0.3]) < 0.12)
+    several = gaussian.map([[0.2, -0.3], [0.5, 0.5]])
+    assert several.shape == (2, 2) and np.array_equal(several[0], gaussian.map([0.2, -0.3]))
+    better = gaussian.log_prob(several[:1], [0.2, -0.3])[0]
+    draws = gaussian.sample((500,), [0.2, -0.3], seed=1)
+    # Within a thousandth of the prior's edges a density of θ may be steep without much mass: the maximum is the one inside.
+    inside = (np.abs(draws) < 0.999).all(axis=1)
+    assert inside.mean() > 0.98 and np.all(gaussian.log_prob(draws[inside], [0.2, -0.3]) <= better + 0.02)
+
+
+def test_names_and_labels(gaussian):
+    assert gaussian.names == ["a", "b"] and gaussian.labels == [r"\alpha", "b"]
+    again = pickle.loads(pickle.dumps(gaussian))
+    assert again.names == gaussian.names and len(again.training) == 2 and "<svg" in again._repr_html_()
+    assert "polyline" in gaussian.posteriors[1]._repr_html_()
+    with pytest.raises(abduce.ShapeError, match="3 labels for 2"):
+        gaussian.corner([0.0, 0.0], labels=["a", "b", "c"])
+    own, other = (gaussian.corner([0.0, 0.0], labels=labels).svg for labels in (None, ["x", "y"]))
+    assert own != other
+
+
+def test_reprs_of_notebooks(gaussian):
+    rng = np.random.default_rng(3)
+    theta = rng.uniform(-1, 1, (200, 2))
+    found = abduce.validate(gaussian, theta, theta + 0.3 * rng.standard_normal(theta.shape), draws=100)
+    page = found._repr_html_()
+    assert "contraction" in page and "<svg" in page and "holds" in page
+    assert gaussian.corner([0.0, 0.0])._repr_svg_().startswith("<svg")
 
 
 def test_the_module_and_its_stubs_name_the_same_things():
@@ -149,16 +132,17 @@ def test_the_module_and_its_stubs_name_the_same_things():
     named = {node.name: node for node in stub.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
     there = {name for name in dir(_native) if not name.startswith("__")}
     assert set(named) == there
-    for name in ("Prior", "Posterior"):
+    for name in ("Prior", "Posterior", "AbcPosterior", "Compressor"):
         methods = {node.name for node in named[name].body if isinstance(node, ast.FunctionDef)} - {"__new__"}
         assert methods == {attribute for attribute in dir(getattr(_native, name)) if not attribute.startswith("_")}
 
 
 def test_import_is_quick_and_needs_numpy_alone(tmp_path):
-    code = "import time, sys, numpy; t = time.perf_counter(); import abduce; print(time.perf_counter() - t); print('matplotlib' in sys.modules)"
+    # Processor time, which a busy machine does not lengthen much.
+    code = "import time, sys, numpy; t = time.process_time(); import abduce; print(time.process_time() - t); print('matplotlib' in sys.modules)"
     runs = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path).stdout.split() for _ in range(5)]
     assert all(loaded == "False" for _, loaded in runs)
-    assert min(float(seconds) for seconds, _ in runs) < 0.15, runs
+    assert min(float(seconds) for seconds, _ in runs) < 0.1, runs
 
 
 def test_summary_is_the_programs(trained, pairs, prior, tmp_path):

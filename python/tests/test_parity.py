@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -130,6 +131,49 @@ def test_loaders(tmp_path, pairs):
     assert len(batches) == 250 and batches.split["val"][0] == 200
 
 
+def test_summaries_in_netcdf(tmp_path):
+    xarray = pytest.importorskip("xarray", reason="xarray is not installed")
+    pytest.importorskip("scipy", reason="xarray reads netCDF through scipy")
+    for row in range(4):
+        xarray.DataArray(np.full((2, 3), float(row)), dims=("k", "l")).to_netcdf(tmp_path / f"pk_node{row}.nc", engine="scipy")
+    (tmp_path / "theta.txt").write_text("# omega_m sigma_8 h\n" + "".join(f"{row}.1 {row}.2 {row}.3\n" for row in range(4)))
+    (tmp_path / "split.json").write_text(json.dumps({"train": [0, 2], "val": [1], "test": [3]}))
+    loader = ili.dataloaders.SummarizerDatasetLoader(tmp_path, "train", "pk", "theta.txt", "split.json", ["h", "omega_m"])
+    assert len(loader) == 2 and np.array_equal(loader.get_all_data(), [[0.0] * 6, [2.0] * 6])
+    assert np.array_equal(loader.get_all_parameters(), [[0.3, 0.1], [2.3, 2.1]]) and loader.get_obs_data() is None
+
+
+def test_a_loader_with_its_own_split_trains_by_it(pairs, prior, tmp_path):
+    theta, x = pairs
+    loader = ili.dataloaders.TorchLoader([(x[:300], theta[:300])], [(x[300:400], theta[300:400])])
+    nets = [ili.MDN(components=1, hidden=8)]
+    runner = ili.SBIRunner(prior, "NPE", nets, {"max_num_epochs": 2}, out_dir=tmp_path / "run")
+    runner(loader, seed=0)
+    used = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert (used["train"], used["validation"]) == (300, 100)
+
+
+def test_lampe_and_pydelfi_runners(pairs, prior):
+    theta, x = pairs
+    loader = ili.dataloaders.NumpyLoader(x[:300], theta[:300])
+    lampe = ili.LampeRunner(prior, ili.utils.load_nde_lampe("nice", hidden_features=8), "NPE", {"max_epochs": 2})
+    posterior, summaries = lampe(loader, seed=0)
+    assert np.isscalar(summaries[0]["best_validation_log_prob"]) and posterior.normalised, "scalars, as lampe's"
+    nets = ili.utils.load_nde_pydelfi(n_params=3, n_data=10, model="mdn", hidden_features=8, num_components=2)
+    delfi = ili.DelfiRunner(prior, nets, train_args={"batch_size": 50, "epochs": 2})
+    posterior, summaries = delfi(loader, seed=0)
+    assert posterior.engine == "NLE" and summaries[0]["epochs_trained"]
+    with pytest.warns(UserWarning, match="cuda"):
+        ili.SBIRunner(prior, "NPE", nets=None, device="cuda")
+
+
+def test_a_variational_sampler(pairs, prior):
+    theta, x = pairs
+    posterior = ili.nle(theta[:500], x[:500], prior, nets=[ili.MDN(components=1, hidden=8)], seed=0, max_num_epochs=5).train()
+    draws = ili.utils.VISampler(posterior, dist="gaussian", max_num_iters=60).sample(100, x[0])
+    assert draws.shape == (100, 3) and ((draws > 0) & (draws < 1)).all()
+
+
 def test_runners_from_their_yaml(tmp_path, pairs):
     theta, x = pairs
     (tmp_path / "infer.yaml").write_text(
@@ -190,6 +234,22 @@ def test_metrics_by_hand(trained, pairs, tmp_path):
     assert cover.metrics["gates"]["contraction"]["pass"]
     with pytest.raises(ili.ConfigError, match="no plot `covrage`"):
         ili.validation.PosteriorCoverage(num_samples=100, plot_list=["covrage"])
+
+
+def test_without_matplotlib_figures_are_saved(trained, pairs, tmp_path, monkeypatch):
+    posterior, _ = trained
+    _, x = pairs
+    plot = ili.validation.PlotSinglePosterior(num_samples=100, sample_method="direct")
+    figure = plot(posterior, x_obs=x[0])
+    assert figure.save(tmp_path / "with.svg").exists() and "<svg" in figure._repr_svg_()
+    figure.savefig(tmp_path / "with.png")
+    for name in ("matplotlib", "matplotlib.image", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.warns(UserWarning, match="pip install matplotlib"):
+        figure = plot(posterior, x_obs=x[0])
+    assert "<svg" in figure.save(tmp_path / "without.svg").read_text()
+    with pytest.raises(ImportError, match="pip install matplotlib"):
+        figure.matplotlib()
 
 
 def test_posteriors_survive_pickle_and_the_programs_files(trained, pairs, tmp_path):

@@ -1,60 +1,32 @@
 //! Training steps of large networks against torch: first that both compute the same gradient, then how long they take in alternating turns.
 
 use crate::Outcome;
-use crate::cells::median;
-use crate::peer::Peer;
+use crate::peer::{Comparison, median_ms};
 use crate::workloads::{Size, Workload, build, mean_square};
 use abduce_data::npz::Npz;
 use abduce_kernels::{Simd, Threads};
 use abduce_nn::Step;
 use abduce_nn::adam::{Adam, AdamConfig};
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// CNN, W3, W4, W5 or CONV512: see benches/peers/layer_workloads.py.
-    #[arg(long)]
-    workload: String,
-    /// Inputs, weights and torch's gradient, made by benches/peers/layer_bench.py --fixture.
-    #[arg(long)]
-    fixture: PathBuf,
-    /// The Python that has torch; without it only our own step is timed.
-    #[arg(long)]
-    python: Option<PathBuf>,
-    /// Threads on both sides.
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
-    /// Compare with torch.compile instead of eager torch.
-    #[arg(long)]
-    compile: bool,
+    #[command(flatten)]
+    comparison: Comparison,
     /// Instruction set.
     #[arg(long)]
     simd: Option<Simd>,
-    /// Alternating pairs.
-    #[arg(long, default_value_t = 8)]
-    pairs: usize,
-    /// Steps per turn.
-    #[arg(long, default_value_t = 6)]
-    steps: usize,
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
-    let mut own = Own::new(options)?;
+    let (comparison, simd) = (&options.comparison, options.simd.unwrap_or_else(Simd::best));
+    let mut own = Own::new(comparison, simd)?;
     println!("{}", own.agreement());
-    let what = format!("{} {} threads", options.workload, options.threads);
-    let Some(python) = &options.python else {
-        println!("{what}: {:.3} ms", median((0..options.pairs).map(|_| own.turn(options.steps))));
-        return Ok(());
+    let arguments = |command: &mut Command| {
+        command.args(comparison.compile.then_some("--compile"));
     };
-    let mut command = Command::new(python);
-    command
-        .arg("benches/peers/layer_bench.py")
-        .args(["--workload", &options.workload, "--threads", &options.threads.to_string()])
-        .args(options.compile.then_some("--compile"));
-    Peer::start(&mut command)?.compare(&what, options.pairs, options.steps, |steps| own.turn(steps))
+    comparison.run("benches/peers/layer_bench.py", arguments, (8, 6), |steps| own.turn(steps))
 }
 
 struct Own {
@@ -71,7 +43,7 @@ struct Own {
 }
 
 impl Own {
-    fn new(options: &Options) -> Result<Self, Box<dyn Error>> {
+    fn new(options: &Comparison, simd: Simd) -> Result<Self, Box<dyn Error>> {
         let workload = build(&options.workload, Size::Full)?.ok_or_else(|| format!("no workload {}", options.workload))?;
         let mut file = Npz::open(&options.fixture)?;
         let mut vector = |key: &str| file.read::<f32>(key).map(abduce_data::Array::into_data);
@@ -80,7 +52,7 @@ impl Own {
         if start.len() != workload.layout.len() {
             return Err(format!("the fixture has {} parameters, {} has {}", start.len(), options.workload, workload.layout.len()).into());
         }
-        let (simd, threads) = (options.simd.unwrap_or_else(Simd::best), Threads::new(options.threads));
+        let threads = Threads::new(options.threads);
         Ok(Self {
             step: Step::new(&workload.graph, start.len(), None, simd, &threads),
             adam: Adam::new(AdamConfig::default(), start.len()),
@@ -120,12 +92,7 @@ impl Own {
         self.params.copy_from_slice(&self.start);
         self.adam = Adam::new(AdamConfig::default(), self.params.len());
         self.one();
-        let one = |own: &mut Self| {
-            let start = Instant::now();
-            own.one();
-            start.elapsed().as_secs_f64() * 1e3
-        };
-        median((0..steps).map(|_| one(self)).collect::<Vec<_>>())
+        median_ms(steps, || self.one())
     }
 
     fn one(&mut self) {

@@ -12,10 +12,13 @@ mod layers;
 mod manifolds;
 mod memory;
 mod methods;
+mod ordered;
 mod peer;
+mod published;
 mod runs;
 mod sbibm;
 mod steps;
+#[expect(dead_code, reason = "the narrow networks are for the tests of the crate")]
 #[path = "../../crates/abduce-nn/tests/tensors/workloads.rs"]
 mod workloads;
 
@@ -38,7 +41,7 @@ enum Verify {
     /// C2ST of NPE posteriors against the reference draws of the sbi benchmark.
     Sbibm(sbibm::Options),
     /// Training steps against torch, alternating in one run.
-    Steps(steps::Options),
+    Steps(peer::Comparison),
     /// Training steps of large networks against torch, alternating in one run.
     Layers(layers::Options),
     /// A whole NPE run with sbi's settings, for comparison with `benches/peers/npe_run.py` on the same arrays.
@@ -49,6 +52,8 @@ enum Verify {
     Gflownet(gflownet::Options),
     /// Intrinsic dimension of known manifolds, and its times.
     Dimension(dimension::Options),
+    /// Ordered against plain summaries of the same size: C2ST, and how many matter.
+    Ordered(ordered::Options),
     /// Training on files larger than memory.
     Memory(memory::Options),
     /// Particle-mesh runs, haloes and estimators.
@@ -64,6 +69,7 @@ fn main() -> Outcome {
         Command::Verify(Verify::Methods(options)) => methods::run(&options),
         Command::Verify(Verify::Gflownet(options)) => gflownet::run(&options),
         Command::Verify(Verify::Dimension(options)) => dimension::run(&options),
+        Command::Verify(Verify::Ordered(options)) => ordered::run(&options),
         Command::Verify(Verify::Memory(options)) => memory::run(&options),
         Command::Verify(Verify::Cosmology(options)) => cosmology::run(&options),
     }

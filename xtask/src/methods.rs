@@ -1,12 +1,13 @@
 //! NLE, NRE and SNPE with the settings of sbi 0.27, timed: our side of `benches/peers/methods_run.py`.
 
 use crate::Outcome;
-use crate::sbibm::{Effort, Method, train, train_for};
+use crate::published::{Likelihood, Method};
+use crate::sbibm::{Effort, train, train_for};
 use abduce_data::{Seed, npy};
 use abduce_inference::posterior::ChainOptions;
 use abduce_inference::sampler::{self, SliceOptions};
-use abduce_nn::Compute;
 use abduce_nn::trainer::TrainConfig;
+use abduce_nn::{Compute, EmbeddingSpec};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -27,6 +28,12 @@ pub(crate) struct Options {
     /// Draws per observation.
     #[arg(long, default_value_t = 1000)]
     draws: usize,
+    /// Steps of the chains before the first draw.
+    #[arg(long, default_value_t = 200)]
+    warmup: usize,
+    /// Of the steps after that, each so many-th is kept.
+    #[arg(long, default_value_t = 10)]
+    thin: usize,
     /// Threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -42,6 +49,7 @@ const CHAINS: ChainOptions = ChainOptions {
     warmup_steps: 200,
     thin: 10,
     start_batches: 100,
+    extensions: 0,
 };
 
 /// Trains and draws once per method and seed; sequential methods for the first observation, the others for all of them.
@@ -52,13 +60,20 @@ pub(crate) fn run(options: &Options) -> Outcome {
     for &method in &options.methods {
         for &seed in &options.seeds {
             let train_config = TrainConfig { batch_size: 200, ..TrainConfig::default() };
-            let effort =
-                Effort { n: options.n, seed, ensemble: 1, threads: options.threads, train: train_config, train_before: train_config };
+            let effort = Effort {
+                n: options.n,
+                seed,
+                ensemble: 1,
+                likelihood: Likelihood::Maf,
+                threads: options.threads,
+                train: train_config,
+                train_before: train_config,
+            };
             let start = Instant::now();
             let trained = if method.is_sequential() {
                 train_for(&effort, &compute, method, &options.task, observations.row(0), 0)?
             } else {
-                train(&effort, &compute, method, &options.task)?
+                train(&effort, &compute, method, &options.task, &EmbeddingSpec::Identity)?
             };
             let train_seconds = start.elapsed().as_secs_f64();
             let x = if method.is_sequential() { observations.row(0) } else { observations.data() };
@@ -67,7 +82,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
             if trained.posterior.is_normalised() {
                 trained.posterior.sample(&compute, x, options.draws, seed_of_draws)?;
             } else {
-                let chains = trained.posterior.sample_chains(&compute, x, 1, options.draws, &CHAINS, seed_of_draws)?;
+                let chains = ChainOptions { warmup_steps: options.warmup, thin: options.thin, ..CHAINS };
+                let chains = trained.posterior.sample_chains(&compute, x, 1, options.draws, &chains, seed_of_draws)?;
                 largest = chains.report.iter().map(|c| c.worst().1).fold(f64::NEG_INFINITY, f64::max);
             }
             let total = start.elapsed().as_secs_f64();

@@ -2,9 +2,8 @@
 
 use crate::Outcome;
 use crate::cells::{cell, folder, median};
+use crate::published::{Likelihood, Method, Protocol, tasks};
 use abduce_data::{Array, PairSource, Scaling, Seed, Split, npy};
-use abduce_density::{ClassifierSpec, DensitySpec, SplineSpec};
-use abduce_diffusion::NoiseSchedule;
 use abduce_inference::abc::{
     Accept, Adjustment, Bandwidth, Decay, KernelDensity, Leftover, RejectionAbc, SmcAbc, Summaries, rejection_abc, smc_abc,
 };
@@ -13,8 +12,8 @@ use abduce_inference::posterior::{ChainOptions, Posterior};
 use abduce_inference::sampler::{self, SliceOptions};
 use abduce_inference::sequential::{AtomicLoss, FirstRound, NoRounds, Restart, SequentialTask, Strategy, train_sequential};
 use abduce_inference::simulator::{self, named, simulate_table};
-use abduce_inference::training::{Engine, NetSpec, NetworkSpec, NoCheckpoints, RatioLoss, Silent, Trained, TrainingTask, train_ensemble};
-use abduce_nn::trainer::{Schedule, TrainConfig};
+use abduce_inference::training::{Engine, NetSpec, NoCheckpoints, RatioLoss, Silent, Trained, TrainingTask, train_ensemble};
+use abduce_nn::trainer::TrainConfig;
 use abduce_nn::{Compute, EmbeddingSpec};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -22,100 +21,16 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// The engines of the benchmark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Method {
-    Npe,
-    Nle,
-    Nre,
-    Snpe,
-    Snle,
-    Snre,
-    /// Not in the paper; compared with its SNPE.
-    Tsnpe,
-    /// Not in the paper; compared with its NPE.
-    Fmpe,
-    /// Not in the paper; compared with its NPE.
-    Npse,
-    /// Rejection ABC: the closest 100, smoothed.
-    RejAbc,
-    /// Sequential Monte Carlo ABC, smoothed.
-    SmcAbc,
-}
-
 /// Average of the weights of vector fields.
 const AVERAGE_DECAY: f32 = 0.995;
 /// Rounds of the sequential methods.
 const ROUNDS: usize = 10;
-const METHODS: [Method; 8] =
-    [Method::Npe, Method::Nle, Method::Nre, Method::Snpe, Method::Snle, Method::Snre, Method::RejAbc, Method::SmcAbc];
-/// Published C2ST, mean over 10 observations, at 1 000 and 10 000 simulations, in the order of [`METHODS`]; gaussian_mixture by the rerun.
-const PUBLISHED: [(&str, [[f64; 8]; 2]); 5] = [
-    ("two_moons", [[0.725, 0.773, 0.822, 0.643, 0.657, 0.651, 0.960, 0.922], [0.606, 0.713, 0.761, 0.554, 0.571, 0.582, 0.847, 0.707]]),
-    (
-        "gaussian_linear",
-        [[0.694, 0.650, 0.672, 0.652, 0.628, 0.670, 0.913, 0.922], [0.552, 0.555, 0.560, 0.544, 0.548, 0.536, 0.858, 0.829]],
-    ),
-    (
-        "gaussian_mixture",
-        [[0.716, 0.740, 0.777, 0.669, 0.706, 0.673, 0.860, 0.791], [0.615, 0.723, 0.748, 0.551, 0.685, 0.578, 0.781, 0.722]],
-    ),
-    ("slcp", [[0.975, 0.946, 0.972, 0.965, 0.921, 0.968, 0.982, 0.982], [0.901, 0.771, 0.947, 0.845, 0.713, 0.917, 0.973, 0.969]]),
-    ("sir", [[0.815, 0.761, 0.841, 0.638, 0.745, 0.637, 0.964, 0.921], [0.680, 0.748, 0.770, 0.561, 0.745, 0.646, 0.838, 0.626]]),
-];
-
-impl Method {
-    fn is_abc(self) -> bool {
-        matches!(self, Self::RejAbc | Self::SmcAbc)
-    }
-
-    pub(crate) fn is_sequential(self) -> bool {
-        matches!(self, Self::Snpe | Self::Snle | Self::Snre | Self::Tsnpe)
-    }
-
-    const fn is_field(self) -> bool {
-        matches!(self, Self::Fmpe | Self::Npse)
-    }
-
-    fn published(self, task: &str, n: usize) -> f64 {
-        let own = match self {
-            Self::Tsnpe => Self::Snpe,
-            Self::Fmpe | Self::Npse => Self::Npe,
-            _ => self,
-        };
-        let row = PUBLISHED.iter().find(|(name, _)| *name == task).map(|(_, values)| values);
-        let at = match n {
-            1000 => 0,
-            10_000 => 1,
-            _ => return f64::NAN,
-        };
-        row.zip(METHODS.iter().position(|m| *m == own)).map_or(f64::NAN, |(values, m)| values[at][m])
-    }
-
-    /// The network of the comparison: a coupling NSF (5 transforms, 50 hidden, 10 bins), a MAF (5 × 50), a residual classifier (2 blocks of 50).
-    fn network(self) -> NetworkSpec {
-        match self {
-            Self::Npe | Self::Snpe | Self::Tsnpe => {
-                NetworkSpec::Density(DensitySpec::Nsf { transforms: 5, hidden: 50, blocks: 2, spline: SplineSpec::default() })
-            }
-            Self::Nle | Self::Snle => NetworkSpec::Density(DensitySpec::Maf { transforms: 5, hidden: vec![50, 50] }),
-            Self::Fmpe => {
-                NetworkSpec::Field { schedule: NoiseSchedule::flow_matching(), network: abduce_diffusion::NetworkSpec::default() }
-            }
-            Self::Npse => NetworkSpec::Field { schedule: NoiseSchedule::ve(), network: abduce_diffusion::NetworkSpec::default() },
-            // Trains none.
-            Self::RejAbc | Self::SmcAbc => NetworkSpec::Classifier(ClassifierSpec::Linear {}),
-            Self::Nre | Self::Snre => NetworkSpec::Classifier(ClassifierSpec::Resnet { hidden: 50, blocks: 2 }),
-        }
-    }
-
-    fn name(self) -> String {
-        format!("{self:?}").to_lowercase()
-    }
-}
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// How networks are trained, and whose table the scores go beside.
+    #[arg(long, value_enum, default_value = "benchmark")]
+    protocol: Protocol,
     /// Methods.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "npe")]
     methods: Vec<Method>,
@@ -137,6 +52,9 @@ pub(crate) struct Options {
     /// Decay per step of the average of a vector field's weights; 0 for none.
     #[arg(long, default_value_t = AVERAGE_DECAY)]
     average: f32,
+    /// Density of NLE and SNLE.
+    #[arg(long, value_enum, default_value_t = Likelihood::Maf)]
+    likelihood: Likelihood,
     /// Threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -179,11 +97,14 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let folder = folder("sbibm")?;
     let compute = Compute::with_threads(options.threads);
     let wanted = |task: &str| options.tasks.is_empty() || options.tasks.iter().any(|t| t == task);
-    println!("| method | task | simulations | seeds | published | one network | ensemble of {} | epochs | train s |", options.ensemble);
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!(
+        "| method | task | simulations | seeds | published | one network | ensemble of {} | epochs | held out | train s |",
+        options.ensemble
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     let mut number = 0;
     for &method in &options.methods {
-        for (task, _) in PUBLISHED.iter().filter(|(task, ..)| wanted(task)) {
+        for task in tasks().filter(|task| wanted(task)) {
             for &n in &options.n {
                 let mut cells = Vec::new();
                 for &seed in &options.seeds {
@@ -191,7 +112,13 @@ pub(crate) fn run(options: &Options) -> Outcome {
                     // Cells of plain NPE were named before there were other methods.
                     let prefix = if method == Method::Npe { String::new() } else { format!("{}-", method.name()) };
                     let unusual = method.is_field() && options.average != AVERAGE_DECAY;
-                    let suffix = if unusual { format!("-average{}", options.average) } else { String::new() };
+                    let mut suffix = if unusual { format!("-average{}", options.average) } else { String::new() };
+                    if matches!(method, Method::Nle | Method::Snle) && options.likelihood != Likelihood::Maf {
+                        suffix.push_str(&format!("-{:?}", options.likelihood).to_lowercase());
+                    }
+                    if options.protocol == Protocol::LtuIli {
+                        suffix.push_str("-ltu-ili");
+                    }
                     let name = format!("{prefix}{task}-{n}-{seed}-{}{suffix}", options.ensemble);
                     if number % options.part.1 == options.part.0 || folder.join(format!("{name}.json")).exists() {
                         cells.push(cell(&folder, &name, || measure(options, &compute, method, task, n, seed))?);
@@ -200,15 +127,15 @@ pub(crate) fn run(options: &Options) -> Outcome {
                 if cells.is_empty() {
                     continue;
                 }
-                let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
                 println!(
-                    "| {} | {task} | {n} | {} | {:.3} | {:.3} | {:.3} | {:.0} | {:.0} |",
+                    "| {} | {task} | {n} | {} | {:.3} | {:.3} | {:.3} | {:.0} | {:.3} | {:.0} |",
                     method.name(),
                     cells.len(),
-                    method.published(task, n),
-                    median(cells.iter().map(|c| mean(&c.single))),
-                    median(cells.iter().map(|c| mean(&c.ensemble))),
+                    options.protocol.published(method, task, n),
+                    median(cells.iter().map(|c| options.protocol.score(&c.single))),
+                    median(cells.iter().map(|c| options.protocol.score(&c.ensemble))),
                     median(cells.iter().map(|c| c.epochs.first().map_or(0.0, |&epochs| epochs as f64))),
+                    median(cells.iter().map(|c| c.best_validation.first().copied().unwrap_or(f64::NAN))),
                     median(cells.iter().map(|c| c.train_seconds)),
                 );
             }
@@ -222,24 +149,8 @@ fn part(text: &str) -> Result<(usize, usize), String> {
     parsed.filter(|&(k, p): &(usize, usize)| k < p).ok_or_else(|| format!("`{text}`: expected K/P with K below P, such as 0/4"))
 }
 
-/// Batches and schedule are our defaults for a benchmark run; none of them was chosen on the reference posteriors.
-fn train_config(n: usize, average: f32, method: Method) -> TrainConfig {
-    let ema_decay = (method.is_field() && average > 0.0).then_some(average);
-    TrainConfig {
-        ema_decay,
-        batch_size: (n / 50).clamp(50, 512),
-        schedule: Schedule::Plateau { factor: 0.2, drops: 2 },
-        ..TrainConfig::default()
-    }
-}
-
-/// The rounds before the last one only have to find where to simulate: half the patience, and no lower rates.
-fn train_before(n: usize, average: f32, method: Method) -> TrainConfig {
-    TrainConfig { stop_after_epochs: 10, schedule: Schedule::Constant, ..train_config(n, average, method) }
-}
-
-fn nets(method: Method, count: usize) -> Vec<NetSpec> {
-    vec![NetSpec { network: method.network(), embedding: EmbeddingSpec::Identity, signature: String::new() }; count]
+fn nets(method: Method, likelihood: Likelihood, count: usize, embedding: &EmbeddingSpec) -> Vec<NetSpec> {
+    vec![NetSpec { network: method.network(likelihood), embedding: embedding.clone(), signature: String::new() }; count]
 }
 
 /// How much is trained, and how: what a run of any method has to be told.
@@ -249,14 +160,21 @@ pub(crate) struct Effort {
     pub(crate) seed: u64,
     /// Networks per ensemble.
     pub(crate) ensemble: usize,
+    pub(crate) likelihood: Likelihood,
     pub(crate) threads: usize,
     pub(crate) train: TrainConfig,
     /// The rounds before the last one of a sequential method.
     pub(crate) train_before: TrainConfig,
 }
 
-/// Trains an amortised method on the task's simulations.
-pub(crate) fn train(effort: &Effort, compute: &Compute, method: Method, task: &str) -> Result<Trained, Box<dyn Error>> {
+/// Trains an amortised method on the task's simulations, seen through `embedding`.
+pub(crate) fn train(
+    effort: &Effort,
+    compute: &Compute,
+    method: Method,
+    task: &str,
+    embedding: &EmbeddingSpec,
+) -> Result<Trained, Box<dyn Error>> {
     let simulator = named(task).ok_or("unknown task")?;
     let (n, seed) = (effort.n, Seed(effort.seed));
     let threads = NonZeroUsize::new(effort.threads).ok_or("no thread")?;
@@ -281,7 +199,7 @@ pub(crate) fn train(effort: &Effort, compute: &Compute, method: Method, task: &s
         parameters: &simulator.parameters(),
         source: &source,
         split: &split,
-        nets: &nets(method, effort.ensemble),
+        nets: &nets(method, effort.likelihood, effort.ensemble, embedding),
         train: effort.train,
         x_scaling: Scaling::Independent,
         buffer_bytes: abduce_data::batches::BUFFER_BYTES,
@@ -319,7 +237,7 @@ pub(crate) fn train_for(
         name: "",
         prior: simulator.prior(),
         parameters: &simulator.parameters(),
-        nets: &nets(method, effort.ensemble),
+        nets: &nets(method, effort.likelihood, effort.ensemble, &EmbeddingSpec::Identity),
         train: effort.train,
         train_before: effort.train_before,
         validation_fraction: 0.1,
@@ -394,6 +312,7 @@ const CHAINS: ChainOptions = ChainOptions {
     warmup_steps: 100,
     thin: 10,
     start_batches: 100,
+    extensions: 3,
 };
 
 fn draws_of(posterior: &Posterior, compute: &Compute, x: &[f32], draws: usize, seed: u64) -> Result<Vec<f32>, Box<dyn Error>> {
@@ -414,13 +333,15 @@ fn measure(options: &Options, compute: &Compute, method: Method, task: &str, n: 
         Ok(c2st(&wide(reference.row(i)), &wide(samples), d, Seed(1), compute.simd, &compute.threads)?.score)
     };
     let mut cell = Cell { task: task.to_owned(), n, seed, ..Cell::default() };
+    let ema_decay = (method.is_field() && options.average > 0.0).then_some(options.average);
     let effort = Effort {
         n,
         seed,
         ensemble: options.ensemble,
+        likelihood: options.likelihood,
         threads: options.threads,
-        train: train_config(n, options.average, method),
-        train_before: train_before(n, options.average, method),
+        train: TrainConfig { ema_decay, ..options.protocol.training(n, method) },
+        train_before: TrainConfig { ema_decay, ..options.protocol.training_before(n, method) },
     };
     let start = Instant::now();
     if method.is_abc() {
@@ -445,7 +366,7 @@ fn measure(options: &Options, compute: &Compute, method: Method, task: &str, n: 
         cell.ensemble.clone_from(&cell.single);
         return Ok(cell);
     }
-    let trained = train(&effort, compute, method, task)?;
+    let trained = train(&effort, compute, method, task, &EmbeddingSpec::Identity)?;
     cell.keep(&trained);
     let scores = |posterior: &Posterior| -> Result<(Vec<f64>, f64), Box<dyn Error>> {
         let begun = Instant::now();

@@ -1,8 +1,7 @@
 //! One training step against torch on the same weights and batch, in alternating turns.
 
 use crate::Outcome;
-use crate::cells::median;
-use crate::peer::Peer;
+use crate::peer::{Comparison, median_ms};
 use abduce_data::Seed;
 use abduce_data::npz::Npz;
 use abduce_density::{Architecture, DensitySpec, Estimator, SplineSpec};
@@ -11,56 +10,14 @@ use abduce_kernels::{Simd, Threads};
 use abduce_nn::adam::{Adam, AdamConfig};
 use abduce_nn::{EmbeddingSpec, Step};
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
 
-#[derive(clap::Args)]
-pub(crate) struct Options {
-    /// W1 (MAF) or W2 (coupling NSF).
-    #[arg(long)]
-    workload: String,
-    /// Inputs and weights, made by benches/peers/step_fixture.py.
-    #[arg(long)]
-    fixture: PathBuf,
-    /// The Python that has torch and sbi; without it only our own step is timed.
-    #[arg(long)]
-    python: Option<PathBuf>,
-    /// Threads on both sides.
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
-    /// Compare with torch.compile instead of eager torch.
-    #[arg(long)]
-    compile: bool,
-    /// Alternating pairs.
-    #[arg(long, default_value_t = 20)]
-    pairs: usize,
-    /// Steps per turn.
-    #[arg(long, default_value_t = 40)]
-    steps: usize,
-}
-
-pub(crate) fn run(options: &Options) -> Outcome {
+pub(crate) fn run(options: &Comparison) -> Outcome {
     let mut own = Own::new(options)?;
-    own.turn(options.steps);
-    let Some(python) = &options.python else {
-        println!(
-            "{} at {} threads: {:.3} ms",
-            options.workload,
-            options.threads,
-            median((0..options.pairs).map(|_| own.turn(options.steps)))
-        );
-        return Ok(());
+    let arguments = |command: &mut Command| {
+        command.arg(if options.compile { "--compile" } else { "--eager" }).arg("--fixture").arg(&options.fixture);
     };
-    let mut command = Command::new(python);
-    command
-        .arg("benches/peers/step_bench.py")
-        .args(["--workload", &options.workload, "--threads", &options.threads.to_string()])
-        .arg(if options.compile { "--compile" } else { "--eager" })
-        .arg("--fixture")
-        .arg(&options.fixture);
-    let what = format!("{} {} threads, {}", options.workload, options.threads, if options.compile { "torch.compile" } else { "eager" });
-    Peer::start(&mut command)?.compare(&what, options.pairs, options.steps, |steps| own.turn(steps))
+    options.run("benches/peers/step_bench.py", arguments, (20, 40), |steps| own.turn(steps))
 }
 
 /// Our side. Weights are our own start: the time of a step does not depend on them, and that values and gradients agree with torch is a
@@ -79,7 +36,7 @@ struct Own {
 const BATCH: usize = 200;
 
 impl Own {
-    fn new(options: &Options) -> Result<Self, Box<dyn Error>> {
+    fn new(options: &Comparison) -> Result<Self, Box<dyn Error>> {
         let (density, features, context) = match options.workload.as_str() {
             "W1" => (DensitySpec::Maf { transforms: 5, hidden: vec![50, 50] }, 8, 0),
             "W2" => (DensitySpec::Nsf { transforms: 5, hidden: 50, blocks: 2, spline: SplineSpec::default() }, 5, 10),
@@ -111,12 +68,7 @@ impl Own {
         for _ in 0..3 {
             self.one();
         }
-        let one = |own: &mut Self| {
-            let start = Instant::now();
-            own.one();
-            start.elapsed().as_secs_f64() * 1e3
-        };
-        median((0..steps).map(|_| one(self)).collect::<Vec<_>>())
+        median_ms(steps, || self.one())
     }
 
     fn one(&mut self) {

@@ -183,13 +183,18 @@ impl Compressor {
         Ok(ModelFile { metadata, tensors }.save(path)?)
     }
 
+    /// Whether a model file holds a bottleneck, by its document.
+    pub fn is_in(file: &ModelFile) -> bool {
+        file.metadata["kind"] == KIND
+    }
+
     /// Reads a file that [`Compressor::save`] wrote.
     ///
     /// # Errors
     /// It can't be read, or holds something else.
     pub fn load(path: &Path) -> Result<Self, BottleneckError> {
         let file = ModelFile::load(path)?;
-        if file.metadata.get("kind").and_then(serde_json::Value::as_str) != Some(KIND) {
+        if !Self::is_in(&file) {
             return Err(wrong(path, "holds no bottleneck: give a file that `abduce compress train` or `truncate` wrote".to_owned()));
         }
         let document: Document = serde_json::from_value(file.metadata.clone()).map_err(|error| wrong(path, error.to_string()))?;

@@ -1,5 +1,6 @@
 //! Training.
 
+use crate::affine::settle;
 use crate::error::BottleneckError;
 use crate::learner::WidthLearner;
 use crate::model::{Bottleneck, Rows};
@@ -44,7 +45,7 @@ impl Default for Plan {
 /// A trained bottleneck's numbers.
 #[derive(Clone, Debug)]
 pub struct Fit {
-    /// Parameters of the epoch with the best held-out score.
+    /// Parameters of the epoch with the best held-out score, or what exact steps from there on led to; see [`fit`].
     pub params: Vec<f32>,
     /// Scores (minus losses) of the epochs.
     pub progress: Progress,
@@ -54,6 +55,10 @@ pub struct Fit {
 }
 
 /// Trains on the rows `training` of the data, stops and chooses by the rows `validation`. Same bytes for any number of threads.
+///
+/// Where encoder and decoder are affine and the loss is the squared error of the data themselves, exact steps follow the last epoch: the decoder that is best for the
+/// encoder over all widths, then the encoder that is best for the decoder, until the loss stands still. They are kept unless
+/// the validation rows get worse by more than two standard errors: with few rows an early end of the training may be the better code.
 ///
 /// # Errors
 /// Data that don't fit the model or its head, weights that are none, or numbers that stop being finite.
@@ -76,13 +81,40 @@ pub fn fit(
     if plan.train.batch_size == 0 {
         return Err(BottleneckError::Size { what: "the batch size", value: 0, low: 1, high: usize::MAX });
     }
-    let mut learner = WidthLearner::new(model, compute, rho, plan.schedule, plan.seed.derive("widths", 0));
+    let mut learner = WidthLearner::new(model, compute, rho.clone(), plan.schedule, plan.seed.derive("widths", 0));
     let mut state = TrainState::new(model.layout(), plan.seed);
     let tables = || std::iter::once((rows.x, spec.features)).chain(rows.y.map(|y| (y, spec.targets))).collect();
-    let mut training = TableRows::new(tables(), training, plan.train.batch_size, Some(plan.seed.derive("rows", 0)));
-    let mut validation = TableRows::new(tables(), validation, 1024, None);
-    train_with(&mut learner, compute, &plan.train, (&mut training, &mut validation), &mut state, observe)?;
-    Ok(Fit { params: state.best, progress: state.progress, held_out: learner.held_out })
+    let mut batches = TableRows::new(tables(), training, plan.train.batch_size, Some(plan.seed.derive("rows", 0)));
+    let mut held_out = TableRows::new(tables(), validation, 1024, None);
+    train_with(&mut learner, compute, &plan.train, (&mut batches, &mut held_out), &mut state, observe)?;
+    let mut params = state.best;
+    if rows.y.is_none() {
+        let row = |&r: &usize| &rows.x[r * spec.features..(r + 1) * spec.features];
+        if let Some(settled) = settle(model, compute.simd, &rho, training.iter().map(row), &params) {
+            let chosen: Vec<f32> = validation.iter().flat_map(row).copied().collect();
+            let [before, after] = [&params, &settled].map(|params| row_losses(model, compute, params, &rho, &chosen));
+            if !is_worse(&before, &after) {
+                params = settled;
+            }
+        }
+    }
+    Ok(Fit { params, progress: state.progress, held_out: learner.held_out })
+}
+
+/// Σ_k ρ_k L_k of every row.
+fn row_losses(model: &Bottleneck, compute: &Compute, params: &[f32], rho: &[f64], x: &[f32]) -> Vec<f64> {
+    let widths: Vec<usize> = (0..rho.len()).filter(|&k| rho[k] > 0.0).collect();
+    let losses = model.losses(compute, params, Rows { x, y: None }, &widths);
+    losses.chunks_exact(widths.len()).map(|row| widths.iter().zip(row).map(|(&k, &loss)| rho[k] * f64::from(loss)).sum()).collect()
+}
+
+/// Whether losses rose row by row by more than two standard errors of the mean.
+fn is_worse(before: &[f64], after: &[f64]) -> bool {
+    let n = before.len() as f64;
+    let changes = || before.iter().zip(after).map(|(before, after)| after - before);
+    let mean = changes().sum::<f64>() / n;
+    let variance = changes().map(|c| (c - mean).powi(2)).sum::<f64>() / n;
+    mean > 2.0 * (variance / n).sqrt()
 }
 
 /// Whether the rows fit the model and its head.

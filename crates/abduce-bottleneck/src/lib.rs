@@ -13,7 +13,7 @@
 //! Nested dropout (Rippel et al. 2014, arXiv:1402.0915) is [`Weights::Geometric`] with [`Schedule::PerSample`] or [`Schedule::UnitSweep`];
 //! triangular dropout (Staley and Markowitz 2022, arXiv:2205.01235) is [`Weights::Linear`] with [`Schedule::Stratified`]; a Matryoshka
 //! representation (Kusupati et al. 2022, arXiv:2205.13147, its form with one shared classifier) is [`Weights::LogSpaced`] with [`Schedule::Sum`],
-//! a linear decoder and [`Head::CrossEntropy`]; principal axes are what a linear encoder and decoder with [`Head::Mse`] converge to.
+//! a linear decoder and [`Head::CrossEntropy`]; a linear encoder and decoder with [`Head::Mse`] become the principal axes, in order.
 //!
 //! ```
 //! use abduce_bottleneck::{Bottleneck, Head, ModelSpec, Net, Plan, Rows, fit};
@@ -34,6 +34,7 @@
 //! ```
 //! Start reading at [`model`], then `learner.rs`.
 
+mod affine;
 pub mod baseline;
 mod compressor;
 mod error;
@@ -41,6 +42,7 @@ mod fit;
 mod head;
 mod learner;
 pub mod model;
+mod moments;
 mod schedule;
 mod spec;
 

@@ -9,7 +9,7 @@ use abduce_cosmology::background::Radiation;
 use abduce_cosmology::fft::{Complex, MeshFft, wave_number};
 use abduce_cosmology::growth::Growth;
 use abduce_cosmology::mesh::{Grid, Scheme, Weights};
-use abduce_cosmology::pm::{Factors, Kernel, LatticeStart, PmError, PmOptions, Schedule, Snapshot, Solver, Spacing, Stepping};
+use abduce_cosmology::pm::{Factors, Kernel, LatticeStart, PmError, PmOptions, Schedule, ShortRange, Snapshot, Solver, Spacing, Stepping};
 use abduce_cosmology::statistics::{Binning, Interlacing, PowerOptions, modes_of_points, power_spectrum};
 use abduce_data::npy;
 use abduce_kernels::Threads;
@@ -93,7 +93,7 @@ impl Start {
             snapshots.push(snapshot);
             Ok::<(), PmError>(())
         };
-        assert!(solver.run(wanted, threads, |_, _| ControlFlow::Continue(()), keep).unwrap());
+        assert!(solver.run(wanted, threads, |_| ControlFlow::Continue(()), keep).unwrap());
         snapshots
     }
 }
@@ -186,15 +186,21 @@ fn large_modes_grow_linearly_for_any_number_of_steps() {
         .collect();
     let before = power(&first);
     let expected = 1.0 / start.growth.at(0.1).d1;
-    for (stepping, steps) in [(Stepping::FastPm, 3), (Stepping::FastPm, 10), (Stepping::FastPm, 20), (Stepping::Cola, 3)] {
-        {
-            let schedule = Schedule::spaced(0.1, 1.0, steps, Spacing::Linear, &[]).unwrap();
-            let options = PmOptions { stepping, mesh_factor: 2, ..PmOptions::default() };
-            let after = power(&start.run(&schedule, &options, &[1.0], &threads)[0].positions);
-            let growth = (after / before).sqrt() / expected;
-            // The acceptance bound.
-            assert!((growth - 1.0).abs() < 1e-3, "{stepping:?}, {steps} steps: {growth}");
-        }
+    let pairs = Some(ShortRange::default());
+    for (stepping, short_range, steps) in [
+        (Stepping::FastPm, None, 3),
+        (Stepping::FastPm, None, 10),
+        (Stepping::FastPm, None, 20),
+        (Stepping::Cola, None, 3),
+        (Stepping::FastPm, pairs, 3),
+        (Stepping::FastPm, pairs, 10),
+    ] {
+        let schedule = Schedule::spaced(0.1, 1.0, steps, Spacing::Linear, &[]).unwrap();
+        let options = PmOptions { stepping, short_range, mesh_factor: 2, ..PmOptions::default() };
+        let after = power(&start.run(&schedule, &options, &[1.0], &threads)[0].positions);
+        let growth = (after / before).sqrt() / expected;
+        // The acceptance bound.
+        assert!((growth - 1.0).abs() < 1e-3, "{stepping:?}, {short_range:?}, {steps} steps: {growth}");
     }
     // Plain leapfrog with three steps is far off: the test can tell.
     let schedule = Schedule::spaced(0.1, 1.0, 3, Spacing::Linear, &[]).unwrap();
@@ -210,8 +216,12 @@ fn snapshots_do_not_disturb_and_momentum_is_kept() {
     let start = Start::new(&folder);
     let threads = Threads::new(2);
     let schedule = Schedule::spaced(0.1, 1.0, 5, Spacing::Linear, &[0.5]).unwrap();
-    for kernel in [Kernel::ExactFour, Kernel::ThreeFour, Kernel::FiveFour, Kernel::Gadget, Kernel::Naive, Kernel::Eastwood] {
-        let options = PmOptions { kernel, ..PmOptions::default() };
+    let kernels =
+        [Kernel::ExactFour, Kernel::ThreeFour, Kernel::FiveFour, Kernel::Gadget, Kernel::Optimal, Kernel::Naive, Kernel::Eastwood];
+    let plain = kernels.map(|kernel| PmOptions { kernel, ..PmOptions::default() });
+    let pairs = PmOptions { short_range: Some(ShortRange { softening: 0.3, ..ShortRange::default() }), ..PmOptions::default() };
+    for options in plain.into_iter().chain([pairs]) {
+        let kernel = (options.kernel, options.short_range);
         let both = start.run(&schedule, &options, &[0.5, 1.0], &threads);
         let end = start.run(&schedule, &options, &[1.0], &threads);
         assert_eq!(both[0].a, 0.5);

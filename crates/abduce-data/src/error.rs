@@ -43,6 +43,22 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
+    /// An HDF5 file that cannot be used.
+    #[error("{}: not a usable HDF5 file: {reason}", path.display())]
+    Hdf5 {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A FITS file that cannot be used, or something that FITS can't say.
+    #[error("{}: FITS: {reason}", path.display())]
+    Fits {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// An archive without the wanted array.
     #[error("{}: no array `{name}`; it holds {}", path.display(), listed(known))]
     NpzMember {

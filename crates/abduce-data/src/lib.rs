@@ -32,7 +32,11 @@ pub mod artefact;
 pub mod batches;
 pub mod block;
 pub mod error;
+pub mod fits;
+#[cfg(feature = "hdf5")]
+pub mod hdf5;
 pub mod idx;
+pub mod member;
 pub mod model;
 pub mod npy;
 pub mod npz;

@@ -16,6 +16,7 @@
 
 use crate::lanes::{LANES, Lanes};
 use crate::simd::{Simd, dispatch};
+use crate::tile::{for_each_tile, load_row, store_row};
 
 /// The left operand: element (i, k) is `data[rows[i] + depth[k]]`.
 #[derive(Clone, Copy, Debug)]
@@ -161,13 +162,7 @@ unsafe fn product<S: Lanes>(left: &Gathered<'_>, right: &Right<'_>, cols: usize,
                 };
                 // SAFETY: the caller checked that all operands cover their shapes.
                 unsafe {
-                    match width.div_ceil(LANES) {
-                        4 => rows_of_tiles::<S, 6, 4>(rows, targets, &part),
-                        3 => rows_of_tiles::<S, 8, 3>(rows, targets, &part),
-                        2 => rows_of_tiles::<S, 8, 2>(rows, targets, &part),
-                        _ if S::TILE_VECTORS == 1 => rows_of_tiles::<S, 5, 1>(rows, targets, &part),
-                        _ => rows_of_tiles::<S, 8, 1>(rows, targets, &part),
-                    }
+                    for_each_tile!(tile::<S>, width, rows.len(), rows, targets, &part);
                 }
                 done += block;
                 if done == depth {
@@ -195,30 +190,6 @@ struct Part<'a> {
     out: *mut f32,
     width: usize,
     begin: Begin,
-}
-
-#[inline(always)]
-unsafe fn rows_of_tiles<S: Lanes, const R: usize, const V: usize>(rows: &[u32], targets: &[u32], part: &Part<'_>) {
-    // SAFETY: every row stays below `rows.len()`.
-    unsafe {
-        let mut row = 0;
-        while row + R <= rows.len() {
-            tile::<S, R, V>(row, rows, targets, part);
-            row += R;
-        }
-        if rows.len() - row >= 4 && R > 4 {
-            tile::<S, 4, V>(row, rows, targets, part);
-            row += 4;
-        }
-        if rows.len() - row >= 2 {
-            tile::<S, 2, V>(row, rows, targets, part);
-            row += 2;
-        }
-        while row < rows.len() {
-            tile::<S, 1, V>(row, rows, targets, part);
-            row += 1;
-        }
-    }
 }
 
 /// R rows by V vectors of the result, held in registers over a block of the depth.
@@ -259,14 +230,7 @@ unsafe fn tile<S: Lanes, const R: usize, const V: usize>(row: usize, rows: &[u32
             }
         }
         for r in 0..R {
-            for v in 0..V - 1 {
-                S::store(out[r].add(v * LANES), acc[r][v]);
-            }
-            if last == LANES {
-                S::store(out[r].add((V - 1) * LANES), acc[r][V - 1]);
-            } else {
-                S::store_first(out[r].add((V - 1) * LANES), acc[r][V - 1], last);
-            }
+            store_row::<S, V>(out[r], &acc[r], last);
         }
     }
 }
@@ -281,20 +245,6 @@ unsafe fn step<S: Lanes, const R: usize, const V: usize>(acc: &mut [[S::V; V]; R
                 acc[r][v] = S::fma(left, b[v], acc[r][v]);
             }
         }
-    }
-}
-
-/// V vectors, the last of `last` lanes.
-#[inline(always)]
-unsafe fn load_row<S: Lanes, const V: usize>(p: *const f32, last: usize) -> [S::V; V] {
-    // SAFETY: the caller's pointer is good for (V - 1)·16 + last floats.
-    unsafe {
-        let mut row = [S::splat(0.0); V];
-        for v in 0..V - 1 {
-            row[v] = S::load(p.add(v * LANES));
-        }
-        row[V - 1] = if last == LANES { S::load(p.add((V - 1) * LANES)) } else { S::load_first(p.add((V - 1) * LANES), last) };
-        row
     }
 }
 

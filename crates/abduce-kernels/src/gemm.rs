@@ -13,6 +13,7 @@
 
 use crate::lanes::{LANES, Lanes};
 use crate::simd::{Simd, dispatch};
+use crate::tile::{for_each_tile, load_row, store_row};
 
 /// Shape of a product: `(rows, depth) · (depth, cols)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,13 +103,7 @@ unsafe fn product<S: Lanes>(shape: &MatMul, a: &Left<'_>, b: *const f32, b_strid
         let panel = Panel { depth: shape.depth, b: b.wrapping_add(column), b_stride, c: c.wrapping_add(column), c_stride, width };
         // SAFETY: the caller checked that all operands cover their shapes.
         unsafe {
-            match width.div_ceil(LANES) {
-                4 => rows_of_tiles::<S, 6, 4>(shape.rows, a, &panel, into),
-                3 => rows_of_tiles::<S, 8, 3>(shape.rows, a, &panel, into),
-                2 => rows_of_tiles::<S, 8, 2>(shape.rows, a, &panel, into),
-                _ if S::TILE_VECTORS == 1 => rows_of_tiles::<S, 5, 1>(shape.rows, a, &panel, into),
-                _ => rows_of_tiles::<S, 8, 1>(shape.rows, a, &panel, into),
-            }
+            for_each_tile!(tile::<S>, width, shape.rows, a, &panel, into);
         }
         column += width;
     }
@@ -121,30 +116,6 @@ struct Panel {
     c: *mut f32,
     c_stride: usize,
     width: usize,
-}
-
-#[inline(always)]
-unsafe fn rows_of_tiles<S: Lanes, const R: usize, const V: usize>(rows: usize, a: &Left<'_>, panel: &Panel, into: &Into<'_>) {
-    // SAFETY: every row stays below `rows`.
-    unsafe {
-        let mut row = 0;
-        while row + R <= rows {
-            tile::<S, R, V>(row, a, panel, into);
-            row += R;
-        }
-        if rows - row >= 4 && R > 4 {
-            tile::<S, 4, V>(row, a, panel, into);
-            row += 4;
-        }
-        if rows - row >= 2 {
-            tile::<S, 2, V>(row, a, panel, into);
-            row += 2;
-        }
-        while row < rows {
-            tile::<S, 1, V>(row, a, panel, into);
-            row += 1;
-        }
-    }
 }
 
 /// R rows by V vectors of the result, held in registers over the whole depth.
@@ -184,30 +155,8 @@ unsafe fn tile<S: Lanes, const R: usize, const V: usize>(row: usize, a: &Left<'_
             }
         }
         for r in 0..R {
-            let c = c.add(r * panel.c_stride);
-            for v in 0..V - 1 {
-                S::store(c.add(v * LANES), acc[r][v]);
-            }
-            if last == LANES {
-                S::store(c.add((V - 1) * LANES), acc[r][V - 1]);
-            } else {
-                S::store_first(c.add((V - 1) * LANES), acc[r][V - 1], last);
-            }
+            store_row::<S, V>(c.add(r * panel.c_stride), &acc[r], last);
         }
-    }
-}
-
-/// V vectors, the last of `last` lanes.
-#[inline(always)]
-unsafe fn load_row<S: Lanes, const V: usize>(p: *const f32, last: usize) -> [S::V; V] {
-    // SAFETY: the caller's pointer is good for (V - 1)·16 + last floats.
-    unsafe {
-        let mut row = [S::splat(0.0); V];
-        for v in 0..V - 1 {
-            row[v] = S::load(p.add(v * LANES));
-        }
-        row[V - 1] = if last == LANES { S::load(p.add((V - 1) * LANES)) } else { S::load_first(p.add((V - 1) * LANES), last) };
-        row
     }
 }
 

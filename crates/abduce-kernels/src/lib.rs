@@ -19,9 +19,11 @@
 //! assert_eq!((y[0], y[16]), (2.0, 6.0));
 //! ```
 //! Start reading at [`gemm`].
-#![allow(unsafe_code)] // the one crate that may: intrinsics, and the worker crew's borrowed closures
+#![allow(unsafe_code)] // the one crate that may: intrinsics, the worker crew's borrowed closures, and launches of kernels
 
 pub mod affine;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub(crate) mod curves;
 pub mod elementwise;
 pub mod gather;
@@ -31,16 +33,18 @@ pub(crate) mod math;
 pub mod monotone;
 pub mod norm;
 pub mod optimiser;
+pub mod pairs;
 pub mod select;
 pub mod simd;
 pub mod slabs;
 pub mod spline;
 pub mod threads;
+pub(crate) mod tile;
 pub mod transpose;
 
 pub use lanes::LANES;
 pub use simd::{Simd, SimdError};
-pub use threads::Threads;
+pub use threads::{Stopped, Threads};
 
 /// Number of lanes that hold `rows` rows: the next multiple of [`LANES`].
 pub const fn lanes_for(rows: usize) -> usize {

@@ -15,7 +15,12 @@ use std::thread::{self, JoinHandle, Thread};
 #[derive(Clone)]
 pub struct Threads {
     crew: Option<Arc<Crew>>,
+    stop: Option<Arc<AtomicBool>>,
 }
+
+/// What a call unwinds with once the flag of [`Threads::stoppable`] is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
 
 impl std::fmt::Debug for Threads {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -26,12 +31,19 @@ impl std::fmt::Debug for Threads {
 impl Threads {
     /// Starts `count - 1` workers; 0 and 1 both mean the calling thread alone.
     pub fn new(count: usize) -> Self {
-        Self { crew: (count > 1).then(|| Arc::new(Crew::start(count - 1))) }
+        Self { crew: (count > 1).then(|| Arc::new(Crew::start(count - 1))), stop: None }
     }
 
     /// The calling thread alone.
     pub const fn single() -> Self {
-        Self { crew: None }
+        Self { crew: None, stop: None }
+    }
+
+    /// The same crew for a computation that may be given up: once `stop` is set, [`Threads::for_each`] unwinds with [`Stopped`] instead of visiting
+    /// further items, so that code which knows nothing of stopping ends soon and gives no result. For computations that leave nothing behind; the
+    /// caller catches the unwinding, and no panic hook hears of it.
+    pub fn stoppable(&self, stop: Arc<AtomicBool>) -> Self {
+        Self { crew: self.crew.clone(), stop: Some(stop) }
     }
 
     /// Number of threads that work, the caller included.
@@ -44,10 +56,13 @@ impl Threads {
     /// Calls from inside `f` on the same crew run on their own thread alone.
     ///
     /// # Panics
-    /// If `f` panics for some item; the others may or may not have been visited.
+    /// If `f` panics for some item; the others may or may not have been visited. Unwinds where it is stopped, see [`Threads::stoppable`].
     pub fn for_each<T: Send>(&self, items: &mut [T], f: impl Fn(usize, &mut T) + Sync) {
         let base = Shared(items.as_mut_ptr());
         let visit = |index: usize| {
+            if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                resume_unwind(Box::new(Stopped));
+            }
             let base = &base;
             // SAFETY: `run` passes each index below `items.len()` exactly once, so the references are disjoint.
             f(index, unsafe { &mut *base.0.add(index) });
@@ -241,6 +256,32 @@ mod tests {
             });
         }
         assert_eq!(outer, [110; 4]);
+    }
+
+    #[test]
+    fn what_is_stopped_unwinds_and_the_crew_survives() {
+        for count in [1, 2] {
+            let threads = Threads::new(count);
+            let stop = Arc::new(AtomicBool::new(false));
+            let visited = AtomicUsize::new(0);
+            let stoppable = threads.stoppable(Arc::clone(&stop));
+            let endless = || {
+                loop {
+                    stoppable.for_each(&mut [0; 4], |_, _| {
+                        let so_far = visited.fetch_add(1, Ordering::Relaxed);
+                        stop.fetch_or(so_far == 41, Ordering::Relaxed);
+                    });
+                }
+            };
+            let ended: Result<(), _> = catch_unwind(AssertUnwindSafe(endless));
+            assert_eq!(ended.expect_err("an endless loop").downcast_ref(), Some(&Stopped));
+            // One item more at most, which another thread had begun.
+            assert!((42..=43).contains(&visited.load(Ordering::Relaxed)));
+            threads.for_each(&mut [0; 4], |_, _| {
+                visited.fetch_add(1, Ordering::Relaxed);
+            });
+            assert!((46..=47).contains(&visited.load(Ordering::Relaxed)));
+        }
     }
 
     #[test]

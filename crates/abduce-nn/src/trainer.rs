@@ -1,76 +1,22 @@
 //! Epochs: mini-batches, validation, schedules, early stopping with the best weights restored.
 
-use crate::adam::{Adam, AdamConfig};
+mod config;
+mod graph_learner;
+
+pub use config::{Schedule, TrainConfig};
+pub use graph_learner::{CoupledLoss, Objective};
+
+use crate::adam::Adam;
 use crate::evaluate::Compute;
-use crate::frame::Frame;
 use crate::graph::Graph;
 use crate::guard::{Guard, MOST_HALVINGS, Verdict};
-use crate::layer::Noise;
 use crate::params::Layout;
-use crate::step::Step;
 use abduce_data::Seed;
 use abduce_kernels::Simd;
+use graph_learner::GraphLearner;
 use serde::{Deserialize, Serialize};
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::sync::Arc;
-
-/// How the learning rate changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Schedule {
-    /// It does not.
-    #[default]
-    Constant,
-    /// From the learning rate to zero along half a cosine over this many epochs; then training ends.
-    Cosine {
-        /// Length of the decay.
-        epochs: usize,
-    },
-    /// Whenever early stopping would end the training, the best weights are restored and the rate is multiplied by `factor`; after `drops`
-    /// drops, training ends.
-    Plateau {
-        /// Factor of one drop.
-        factor: f32,
-        /// Number of drops.
-        drops: usize,
-    },
-}
-
-/// How a network is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainConfig {
-    /// Rows per mini-batch.
-    pub batch_size: usize,
-    /// Learning rate of Adam.
-    pub learning_rate: f32,
-    /// Its course.
-    pub schedule: Schedule,
-    /// Epochs without improvement on the validation rows after which training ends.
-    pub stop_after_epochs: usize,
-    /// Most epochs.
-    pub max_epochs: Option<usize>,
-    /// The optimiser.
-    pub adam: AdamConfig,
-    /// Decay d of an exponential moving average of the weights, a ← d a + (1 - d) θ after each step (early steps with (1 + t)/(10 + t) where that is
-    /// smaller). Validation and the result then use the average; `None`: the weights themselves.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ema_decay: Option<f32>,
-}
-
-impl Default for TrainConfig {
-    fn default() -> Self {
-        Self {
-            batch_size: 50,
-            learning_rate: 5e-4,
-            schedule: Schedule::Constant,
-            stop_after_epochs: 20,
-            max_epochs: None,
-            adam: AdamConfig::default(),
-            ema_decay: None,
-        }
-    }
-}
 
 /// One mini-batch, ready for the network: a row-major table per input of the graph, and a weight per row (empty: all 1).
 #[derive(Clone, Debug, Default)]
@@ -83,21 +29,6 @@ pub struct Rows {
     pub group: usize,
     /// What a coupled loss takes off each row's output first (empty: nothing): the log-prior of an atom, say.
     pub offsets: Vec<f32>,
-}
-
-/// What training minimises.
-#[derive(Clone, Copy)]
-pub enum Objective<'a> {
-    /// Minus the mean weighted output; the network gives a log-density, and rows don't see each other.
-    MeanScore,
-    /// A loss of all outputs of a batch together.
-    Coupled(&'a dyn CoupledLoss),
-}
-
-/// A loss that couples the rows of a batch.
-pub trait CoupledLoss: Sync {
-    /// The mean loss of one batch whose rows have these network outputs, and its gradient by them.
-    fn loss(&self, outputs: &[f32], rows: &Rows, gradient: &mut [f32]) -> f64;
 }
 
 /// Where mini-batches come from. What epoch `e` hands out must depend on the source and on `e` alone.
@@ -264,13 +195,7 @@ pub fn train_on<S: RowSource>(
     state: &mut TrainState,
     observe: impl FnMut(&TrainState) -> ControlFlow<()>,
 ) -> Result<Ending, TrainError<S::Error>> {
-    let mut learner = GraphLearner {
-        objective,
-        step: Step::new(graph, layout.len(), layout.gradient_mask(), compute.simd, &compute.threads),
-        scorer: Scorer::new(graph, compute, objective),
-        outputs: Vec::new(),
-        gradient: Vec::new(),
-    };
+    let mut learner = GraphLearner::new(objective, graph, layout, compute);
     train_with(&mut learner, compute, config, sources, state, observe)
 }
 
@@ -298,7 +223,7 @@ pub fn train_with<S: RowSource>(
     }
     let ending = loop {
         let epoch = state.progress.history.len();
-        let Some(rate) = learning_rate(config, &state.progress) else { break Ending::Finished };
+        let Some(rate) = config.rate_after(&state.progress) else { break Ending::Finished };
         training.start(epoch as u64);
         let (mut total, mut weight, mut steps, mut skipped, mut rollbacks) = (0.0, 0.0, 0, 0, 0);
         // What the guard remembers starts anew with each epoch, so that a resumed run sees what an uninterrupted one does.
@@ -367,7 +292,7 @@ pub fn train_with<S: RowSource>(
             }
         }
         save_optimiser(&adam, state);
-        if observe(state).is_break() && learning_rate(config, &state.progress).is_some() {
+        if observe(state).is_break() && config.rate_after(&state.progress).is_some() {
             break Ending::Interrupted;
         }
     };
@@ -392,134 +317,6 @@ fn save_optimiser(adam: &Adam, state: &mut TrainState) {
     for (kept, moment) in [(&mut state.moments.0, m), (&mut state.moments.1, v)] {
         kept.clear();
         kept.extend_from_slice(moment);
-    }
-}
-
-/// The next epoch's learning rate; `None` when training is over.
-fn learning_rate(config: &TrainConfig, progress: &Progress) -> Option<f32> {
-    let epoch = progress.history.len();
-    if progress.stalled >= config.stop_after_epochs || config.max_epochs.is_some_and(|max| epoch >= max) {
-        return None;
-    }
-    match config.schedule {
-        Schedule::Constant => Some(config.learning_rate),
-        Schedule::Cosine { epochs } => {
-            (epoch < epochs).then(|| config.learning_rate * 0.5 * (1.0 + (std::f32::consts::PI * epoch as f32 / epochs as f32).cos()))
-        }
-        Schedule::Plateau { factor, .. } => Some(config.learning_rate * factor.powi(progress.drops as i32)),
-    }
-}
-
-fn fill(rows: &Rows, range: Range<usize>, frame: &mut Frame) {
-    for (i, table) in rows.inputs.iter().enumerate() {
-        frame.fill_input(i, &table[range.start * frame.input_features(i)..]);
-    }
-}
-
-/// Writes the gradient of -(1/n) Σ w·output and returns this chunk's part of it.
-fn seed_gradient(rows: &Rows, n: usize, range: Range<usize>, frame: &mut Frame) -> f64 {
-    let weight = |r: usize| rows.weights.get(r).copied().unwrap_or(1.0);
-    let score: f64 = frame.output(0).iter().zip(range.clone()).map(|(&s, r)| f64::from(s) * f64::from(weight(r))).sum();
-    let gradient = frame.output_gradient_mut(0);
-    gradient.fill(0.0);
-    gradient.iter_mut().zip(range).for_each(|(g, r)| *g = -weight(r) / n as f32);
-    -score / n as f64
-}
-
-/// Scores of held-out rows, in chunks over threads.
-struct Scorer<'a> {
-    compute: Compute,
-    objective: Objective<'a>,
-    frames: Vec<Frame>,
-    outputs: Vec<f32>,
-    gradient: Vec<f32>,
-    prepared: Vec<f32>,
-    graph: Arc<Graph>,
-}
-
-impl<'a> Scorer<'a> {
-    fn new(graph: &Arc<Graph>, compute: &Compute, objective: Objective<'a>) -> Self {
-        let (outputs, gradient, prepared) = (Vec::new(), Vec::new(), Vec::new());
-        Self { compute: compute.clone(), objective, frames: Vec::new(), outputs, gradient, prepared, graph: Arc::clone(graph) }
-    }
-
-    fn total(&mut self, params: &[f32], rows: &Rows, n: usize) -> (f64, f64) {
-        let size = self.graph.chunk_rows();
-        let chunks = n.div_ceil(size);
-        while self.frames.len() < chunks {
-            self.frames.push(Frame::new(&self.graph, crate::Purpose::Evaluate, size));
-        }
-        // Once per batch of rows and not per chunk: a batch of validation rows holds many.
-        self.graph.prepare(self.compute.simd, &self.compute.threads, params, &mut self.prepared);
-        let (simd, prepared) = (self.compute.simd, &self.prepared[..]);
-        self.compute.threads.for_each(&mut self.frames[..chunks], |c, frame| {
-            let range = c * size..((c + 1) * size).min(n);
-            frame.begin(range.len());
-            fill(rows, range, frame);
-            frame.forward_prepared(simd, params, prepared);
-        });
-        self.outputs.clear();
-        self.frames[..chunks].iter().for_each(|frame| self.outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));
-        match self.objective {
-            Objective::MeanScore => {
-                let (mut total, mut weight) = (0.0, 0.0);
-                for (r, &score) in self.outputs.iter().enumerate() {
-                    let w = f64::from(rows.weights.get(r).copied().unwrap_or(1.0));
-                    total += w * f64::from(score);
-                    weight += w;
-                }
-                (total, weight)
-            }
-            Objective::Coupled(coupled) => {
-                self.gradient.resize(n, 0.0);
-                (-coupled.loss(&self.outputs, rows, &mut self.gradient) * n as f64, n as f64)
-            }
-        }
-    }
-}
-
-/// One graph with one output, under an [`Objective`].
-struct GraphLearner<'a> {
-    objective: Objective<'a>,
-    step: Step,
-    scorer: Scorer<'a>,
-    outputs: Vec<f32>,
-    gradient: Vec<f32>,
-}
-
-impl Learner for GraphLearner<'_> {
-    fn step(&mut self, params: &[f32], rows: &Rows, n: usize, seed: Seed) -> (f64, f64) {
-        let fill = |range: Range<usize>, frame: &mut Frame| {
-            frame.set_noise(Noise { seed, first_row: range.start });
-            fill(rows, range, frame);
-        };
-        let (outputs, gradient) = (&mut self.outputs, &mut self.gradient);
-        match self.objective {
-            Objective::MeanScore => self.step.fused(params, n, fill, |range, frame| seed_gradient(rows, n, range, frame)),
-            Objective::Coupled(coupled) => self.step.split(params, n, fill, |frames| {
-                outputs.clear();
-                frames.iter().for_each(|frame| outputs.extend_from_slice(&frame.output(0)[..frame.rows()]));
-                gradient.resize(n, 0.0);
-                let loss = coupled.loss(outputs, rows, gradient);
-                let mut rest = &gradient[..];
-                for frame in frames {
-                    let (own, tail) = rest.split_at(frame.rows());
-                    let to = frame.output_gradient_mut(0);
-                    to.fill(0.0);
-                    to[..own.len()].copy_from_slice(own);
-                    rest = tail;
-                }
-                loss
-            }),
-        }
-    }
-
-    fn gradient(&self) -> &[f32] {
-        self.step.gradient()
-    }
-
-    fn score(&mut self, params: &[f32], rows: &Rows, n: usize) -> (f64, f64) {
-        self.scorer.total(params, rows, n)
     }
 }
 

@@ -249,7 +249,7 @@ impl From<DataError> for Error {
                 NpyProblem::Objects(_) | NpyProblem::Structured | NpyProblem::Dtype(_) => {
                     "in Python: numpy.save(file, numpy.asarray(data, dtype='f4'))"
                 }
-                NpyProblem::Magic => "arrays are read from .npy, .npz and .csv files",
+                NpyProblem::Magic => "arrays are read from .npy, .npz, .csv, .h5 and .fits files",
                 _ => "the file is damaged or incomplete: copy or write it again",
             }),
             DataError::Lengths { .. } => Some("were the two files written by the same simulation run?"),

@@ -3,6 +3,8 @@
 //! Every stage is a function of the files of the earlier ones and is skipped when it was done before with the same fingerprint, a hash of
 //! everything that it depends on. So a run that was stopped goes on where it was, and a changed option repeats only what it touches.
 
+mod estimates;
+
 use crate::config::{self, CompareConfig, Engine, InferConfig, Loaded, PathRules, PipelineConfig, SampleConfig, SimulateConfig};
 use crate::error::Error;
 use crate::present;
@@ -54,11 +56,33 @@ pub fn run(session: &Session, loaded: &Loaded<PipelineConfig>, folder: &Path, ex
             pipeline.compare(&posterior, config, &observed)?;
         }
     }
+    pipeline.estimate(&training)?;
+    pipeline.compare_models(&training)?;
     let ending = match test {
         Some(test) => pipeline.validate(&posterior, &test)?,
         None => Ending::Done,
     };
     Ok((ending, pipeline.report()?))
+}
+
+/// Simulates what the pipeline simulates into `folder`, a run directory, unless it is there.
+///
+/// # Errors
+/// The simulator fails, or another process works in the folder.
+pub fn simulate(session: &Session, loaded: &Loaded<PipelineConfig>, folder: &Path) -> Result<(), Error> {
+    Pipeline::open(session, loaded, folder, Existing::Update)?.simulate().map(drop)
+}
+
+/// The pairs that a pipeline simulates into `folder`.
+pub fn simulated_files(folder: &Path, suffix: &str) -> PairFiles {
+    PairFiles {
+        theta: folder.join(format!("theta{suffix}.npy")),
+        x: folder.join(format!("x{suffix}.npy")),
+        thin: 1,
+        first: None,
+        nan_rows: config::NanRows::Drop,
+        buffer_bytes: SIMULATED_BUFFER_BYTES,
+    }
 }
 
 struct Pipeline<'a> {
@@ -124,14 +148,7 @@ impl<'a> Pipeline<'a> {
         let n_test = if engine.is_abc() { 0 } else { config.n_test };
         let sets = [("", n, seed), ("_test", n_test, seed.derive("test", 0))];
         let sets: Vec<_> = sets.into_iter().filter(|(_, rows, _)| *rows > 0).collect();
-        let files = |suffix: &str| PairFiles {
-            theta: folder.join(format!("theta{suffix}.npy")),
-            x: folder.join(format!("x{suffix}.npy")),
-            thin: 1,
-            first: None,
-            nan_rows: config::NanRows::Drop,
-            buffer_bytes: SIMULATED_BUFFER_BYTES,
-        };
+        let files = |suffix: &str| simulated_files(&folder, suffix);
         let outputs: Vec<PathBuf> = sets.iter().flat_map(|(suffix, ..)| [files(suffix).theta, files(suffix).x]).collect();
         // A changed program is another simulator; the number of its processes is not.
         let simulator = simulate::rows_of(self.session, &config.simulator, self.paths, &folder)?;

@@ -70,7 +70,7 @@ fn refusals_say_what_where_and_what_instead() {
         ("unknown class", whole("prior:\n  module: ili.utils\n  class: IndependantNormal\n  args: {loc: 0, scale: 1}\n")),
         ("unknown family", whole("prior: {unifrom: {low: 0, high: 1}}\n")),
         ("unknown net model", infer("model: {nets: [{model: mafia}]}\n")),
-        ("engine not available", infer("model:\n  backend: sbi\n  engine: SNPE_B\n")),
+        ("engine that nobody has", infer("model:\n  backend: sbi\n  engine: SNPE_D\n")),
         ("rejection without a criterion", infer("model: {engine: MCABC}\ntrain_args: {num_simulations: 100}\n")),
         ("rejection with two criteria", infer("model: {engine: ABC}\ntrain_args:\n  eps: 0.1\n  quantile: 0.1\n")),
         ("populations without their options", infer("model: {engine: SMCABC}\ntrain_args: {num_particles: 100, eps: 0.1}\n")),
@@ -95,7 +95,6 @@ fn refusals_say_what_where_and_what_instead() {
                 "{PRIOR}data: {{x_file: x.npy, theta_file: t.npy}}\nmodel: {{engine: SMCABC}}\ntrain_args: {{num_particles: 10, num_initial_pop: 20, epsilon_decay: 0.5}}\n"
             )),
         ),
-        ("older engine name not available", infer("model: {module: sbi.inference, class: SNPE_A}\n")),
         ("unknown backend", infer("model: {backend: tensorflow, engine: NLE}\n")),
         ("a vector field of another sort", infer("model: {engine: FMPE, nets: [{model: mlp}, {model: nsf}]}\n")),
         ("a density for a ratio", infer("model: {engine: NRE, nets: [{model: resnet}, {model: maf}]}\n")),

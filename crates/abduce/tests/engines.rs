@@ -272,3 +272,39 @@ fn images_and_sets_are_embedded() {
         &["embedding_net: the network takes [1, 9, 9], which is 81 values"],
     );
 }
+
+/// A pipeline's sections `estimate` and `models`: files, answers for the observations, the same bytes for any number of threads, refusals.
+#[test]
+fn a_pipeline_estimates_and_compares_models() {
+    let place = Workplace::new();
+    place.save("two.npy", &[2, 2], |i| 0.1 * i as f32);
+    let net = "model: {nets: [{model: maf, hidden_features: 8}]}\ntrain_args: {max_num_epochs: 2}\nvalidate: {metrics: {}}\n";
+    let sections = "estimate:\n  means: {hidden: [8], max_epochs: 3}\n  bands: {quantity: quantiles, levels: [0.16, 0.5, 0.84], hidden: [8], max_epochs: 3}\n\
+                    models: {name: moons, others: {mixture: {task: gaussian_mixture}}, n: 200, prior: {moons: 3}, hidden: [8], max_epochs: 3}\n";
+    let head = "simulate: {task: two_moons, n: 200, n_test: 0}\nsample: {x_file: two.npy, n: 20}\n";
+    place.write("pipeline.yaml", format!("{head}{net}{sections}"));
+    place.ok(&["run", "pipeline.yaml", "-o", "a"]);
+    place.ok(&["run", "pipeline.yaml", "-o", "b", "--threads", "1"]);
+    assert_same_bytes(&place.path("a"), &place.path("b"));
+    assert!(String::from_utf8_lossy(&place.read("a/estimates/bands.npy")[..128]).contains("(2, 2, 3)"));
+    assert_eq!(json(&place.read("a/estimates/means.json"))["kind"], "moments");
+    let models = json(&place.read("a/models.json"));
+    assert_eq!(models["models"][1], "mixture");
+    let first = &models["observations"][0]["probability"];
+    assert!((first[0].as_f64().unwrap() + first[1].as_f64().unwrap() - 1.0).abs() < 1e-9, "{models}");
+    // The files are those of the commands.
+    place.ok(&["estimate", "a/estimates/bands.safetensors", "--x", "two.npy", "-o", "again.npy"]);
+    assert_eq!(place.read("again.npy"), place.read("a/estimates/bands.npy"));
+    let ended = place.run(&["models", "a/models.safetensors", "--x", "two.npy", "--prior", "3,1"]);
+    assert_eq!(json(ended.stdout.as_bytes())["observations"], models["observations"]);
+    let refused = |sections: &str, parts: &[&str]| {
+        place.write("bad.yaml", format!("{head}{net}{sections}"));
+        place.fails(2, &["run", "bad.yaml", "-o", "c"], parts);
+    };
+    refused("estimate: {a: {levels: [0.5, 0.1]}}\n", &["levels increase between 0 and 1"]);
+    refused("estimate: {../a: {}}\n", &["no name of a file"]);
+    refused("models: {others: {simulate: {task: slcp}}}\n", &["the name of two models"]);
+    refused("models: {others: {a: {task: slcp}}, prior: {b: 1}}\n", &["there is no model `b`"]);
+    place.write("bad.yaml", format!("{head}{}{sections}", net.replace("model: {", "model: {engine: SNPE, ")));
+    place.fails(2, &["run", "bad.yaml", "-o", "c"], &["estimates are learnt on simulations of the prior"]);
+}

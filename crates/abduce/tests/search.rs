@@ -205,3 +205,45 @@ fn the_default_space_is_that_of_ltu_cmass() {
     assert_eq!(study.overrides(&params(2)), ["embedding_net.fcn.n_hidden=[32,32]", "train_args.learning_rate=0.0003"]);
     assert_eq!(study.overrides(&params(0)), ["embedding_net=null", "train_args.learning_rate=0.0003"]);
 }
+
+/// A pipeline as the base: it simulates once for all trials and processes, and the trials are those of an infer file on the same simulations.
+#[test]
+fn a_pipeline_is_searched_like_an_infer_file() {
+    let place = place();
+    let pipeline = "simulate: {task: two_moons, n: 300, n_test: 0, seed: 1}\nmodel: {nets: [{model: maf}]}\n\
+                    train_args: {training_batch_size: 50, max_num_epochs: 6}\nseed: 4\nvalidate: {metrics: {}}\n";
+    place.write("pipeline.yaml", pipeline);
+    place.write(
+        "whole.yaml",
+        STUDY.replace("base: infer.yaml", "base: pipeline.yaml").replace("data: data.yaml\n", "").replace("study", "whole"),
+    );
+    let search = |study: &'static str| ["search", study, "--quiet", "--trials", "5", "--workers", "1", "--resume"];
+    let mut both: Vec<_> = (0..2).map(|_| place.command(&search("whole.yaml")).spawn().unwrap()).collect();
+    for process in &mut both {
+        assert!(process.wait().unwrap().success());
+    }
+    place.ok(&search("study.yaml"));
+    assert!(place.read("whole/simulations/simulations/x.npy") == place.read("sims/x.npy"), "the simulations of `abduce simulate`");
+    let (whole, plain) = (results(&place, "whole"), results(&place, "study"));
+    assert_eq!(whole["complete"].as_u64().unwrap() + whole["pruned"].as_u64().unwrap(), 5);
+    // Who was given up when two processes share a study depends on their pace; a trial that both studies completed has one value.
+    let values = |folder: &str| -> BTreeMap<String, String> {
+        let table = String::from_utf8(place.read(&format!("{folder}/trials.csv"))).unwrap();
+        table.lines().filter_map(|line| line.split_once(",complete,")).map(|(trial, rest)| (trial.to_string(), rest.to_string())).collect()
+    };
+    let (of_whole, of_plain) = (values("whole"), values("study"));
+    let common = of_plain.iter().filter(|(trial, _)| of_whole.contains_key(*trial)).count();
+    assert!(common > 0 && of_plain.iter().all(|(trial, row)| of_whole.get(trial).is_none_or(|other| other == row)), "{whole}, {plain}");
+
+    place.write(
+        "stored.yaml",
+        pipeline.replace(
+            "simulate: {task: two_moons, n: 300, n_test: 0, seed: 1}",
+            "prior: {uniform: {low: [-1, -1], high: [1, 1]}}\ndata: {in_dir: sims, theta_file: theta.npy, x_file: x.npy}",
+        ),
+    );
+    place.ok(&["search", "whole.yaml", "--quiet", "--trials", "2", "--workers", "1", "-o", "stored", "--set", "base=stored.yaml"]);
+    assert!(!place.path("stored/simulations").exists());
+    place.write("rounds.yaml", pipeline.replace("model: {", "sample: {x_file: sims/x.npy}\nmodel: {engine: SNPE, "));
+    place.fails(1, &["search", "whole.yaml", "--quiet", "-o", "no", "--set", "base=rounds.yaml"], &["simulates as it goes"]);
+}

@@ -1,5 +1,8 @@
 """Runners: a loader in, a posterior and the summaries of its nets out."""
 
-from .base import DelfiRunner, InferenceRunner, LampeRunner, SBIRunner, SBIRunnerSequential
+from .abc import ABCRunner
+from .base import DelfiRunner, LampeRunner, SBIRunner
+from .runner import InferenceRunner
+from .sequential import SBIRunnerSequential
 
-__all__ = ["DelfiRunner", "InferenceRunner", "LampeRunner", "SBIRunner", "SBIRunnerSequential"]
+__all__ = ["ABCRunner", "DelfiRunner", "InferenceRunner", "LampeRunner", "SBIRunner", "SBIRunnerSequential"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,29 +37,31 @@ def _matplotlib(figure: Figure) -> Any:
         return figure
 
 
+@dataclass(eq=False)
 class _Metric:
-    def __init__(
-        self,
-        num_samples: int,
-        sample_method: str = "emcee",
-        sample_params: dict[str, Any] | None = None,
-        labels: list[str] | None = None,
-        out_dir: str | Path | None = None,
-    ) -> None:
-        self.num_samples, self.sample_method = int(num_samples), sample_method
-        self.sample_params = dict(sample_params or {})
-        self.labels = labels
-        self.out_dir = None if out_dir is None else Path(out_dir)
+    """What all metrics are told; fields are LtU-ILI's arguments, in its order, and those of subclasses follow."""
+
+    num_samples: int
+    sample_method: str = "emcee"
+    sample_params: dict[str, Any] | None = None
+    labels: list[str] | None = None
+    out_dir: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        self.num_samples = int(self.num_samples)
+        self._params = dict(self.sample_params or {})
 
     def _draws(self, posterior: Posterior, x: np.ndarray, seed: int) -> Numbers:
-        return posterior.sample_batched((self.num_samples,), x, method=self.sample_method, seed=seed, **self.sample_params)
+        return posterior.sample_batched((self.num_samples,), x, method=self.sample_method, seed=seed, **self._params)
 
     def _save(self, name: str, write: Any) -> None:
         if self.out_dir is not None:
-            self.out_dir.mkdir(parents=True, exist_ok=True)
-            write(self.out_dir / name)
+            folder = Path(self.out_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            write(folder / name)
 
 
+@dataclass(eq=False)
 class PosteriorSamples(_Metric):
     """Draws for every test row, (num_samples, n_data, d)."""
 
@@ -70,21 +73,12 @@ class PosteriorSamples(_Metric):
         return samples
 
 
+@dataclass(eq=False)
 class PlotSinglePosterior(_Metric):
     """A corner plot of the posterior of one observation: `x_obs`, or a random test row with its truth."""
 
-    def __init__(
-        self,
-        num_samples: int,
-        sample_method: str = "emcee",
-        sample_params: dict[str, Any] | None = None,
-        labels: list[str] | None = None,
-        out_dir: str | Path | None = None,
-        save_samples: bool = False,
-        seed: int | None = None,
-    ) -> None:
-        super().__init__(num_samples, sample_method, sample_params, labels, out_dir)
-        self.save_samples, self.seed = save_samples, seed
+    save_samples: bool = False
+    seed: int | None = None
 
     def __call__(
         self,
@@ -108,11 +102,11 @@ class PlotSinglePosterior(_Metric):
                 raise _native.ShapeError("there is neither an observation nor test data")
             row = int(np.random.default_rng(seed).integers(len(x)))
             x_obs, theta_fid = np.asarray(x)[row], None if theta is None else np.asarray(theta)[row]
-        samples = posterior.sample((self.num_samples,), x_obs, method=self.sample_method, seed=seed, **self.sample_params)
+        samples = posterior.sample((self.num_samples,), x_obs, method=self.sample_method, seed=seed, **self._params)
         drawn: list[tuple[str, np.ndarray]] = list(getattr(grid, "abduce_draws", []))
         drawn.append((name or posterior.name or f"posterior {len(drawn) + 1}" if drawn else name or posterior.name or "posterior", float32(samples)))
         truth = getattr(grid, "abduce_truth", None) if theta_fid is None else np.asarray(theta_fid, dtype=float).ravel().tolist()
-        figure = Figure(*_native.corner(posterior._native, drawn, truth, ""))
+        figure = posterior._corner(drawn, truth, labels=self.labels)
         self._save(f"{signature}plot_single_posterior.png", figure.save)
         if self.save_samples:
             self._save(f"{signature}single_samples.npy", lambda path: np.save(path, np.asarray(samples)[:, None]))
@@ -122,19 +116,13 @@ class PlotSinglePosterior(_Metric):
 
 
 class PosteriorCoverage(PosteriorSamples):
-    """Calibration over all test rows: ranks, coverage, predictions, TARP, log-probabilities; numbers in `metrics`."""
+    """Calibration over all test rows: ranks, coverage, predictions, TARP, log-probabilities; numbers in `metrics`.
 
-    def __init__(
-        self,
-        num_samples: int,
-        sample_method: str = "emcee",
-        sample_params: dict[str, Any] | None = None,
-        labels: list[str] | None = None,
-        out_dir: str | Path | None = None,
-        plot_list: list[str] | None = None,
-        save_samples: bool = False,
-    ) -> None:
-        super().__init__(num_samples, sample_method, sample_params, labels, out_dir)
+    `plot_list` chooses among them, all where it is not given; the other arguments are those of `PosteriorSamples`.
+    """
+
+    def __init__(self, plot_list: list[str] | None = None, save_samples: bool = False, **arguments: Any) -> None:
+        super().__init__(**arguments)
         unknown = [plot for plot in plot_list or [] if plot not in _FIGURES]
         if unknown:
             raise _native.ConfigError(f"there is no plot `{unknown[0]}`; there are {', '.join(_FIGURES)}")
@@ -161,7 +149,7 @@ class PosteriorCoverage(PosteriorSamples):
     ) -> list[Any]:
         """The figures of `plot_list`."""
         seed = seed_of(seed)
-        draws = {"num_samples": self.num_samples, "sample_method": self.sample_method, "sample_params": self.sample_params}
+        draws = {"num_samples": self.num_samples, "sample_method": self.sample_method, "sample_params": self._params}
         config = {"metrics": {"coverage": {"posterior_coverage": {**draws, "plot_list": self.plot_list}}}}
         metrics, curves, notes = _native.validate(posterior._native, float32(theta), float32(x), json.dumps(config), seed)
         self.metrics = json.loads(metrics)
@@ -170,7 +158,7 @@ class PosteriorCoverage(PosteriorSamples):
         figures = []
         for plot in self.plot_list:
             for name in _FIGURES[plot]:
-                drawn = _native.validation_figure(posterior._native, metrics, curves, name)
+                drawn = _native.validation_figure(posterior._labelled(self.labels), metrics, curves, name)
                 if drawn is not None:
                     figure = Figure(*drawn)
                     self._save(f"{signature}{name}.png", figure.save)
@@ -189,12 +177,12 @@ class PosteriorCoverage(PosteriorSamples):
 class PlotRankStatistics(PosteriorCoverage):
     """Older name: ranks, coverage and predictions."""
 
-    def __init__(self, num_samples: int, **kwargs: Any) -> None:
-        super().__init__(num_samples, plot_list=["coverage", "histogram", "predictions"], **kwargs)
+    def __init__(self, num_samples: int, **arguments: Any) -> None:
+        super().__init__(["coverage", "histogram", "predictions"], num_samples=num_samples, **arguments)
 
 
 class TARP(PosteriorCoverage):
     """Older name: TARP coverage alone."""
 
-    def __init__(self, num_samples: int, **kwargs: Any) -> None:
-        super().__init__(num_samples, plot_list=["tarp"], **kwargs)
+    def __init__(self, num_samples: int, **arguments: Any) -> None:
+        super().__init__(["tarp"], num_samples=num_samples, **arguments)

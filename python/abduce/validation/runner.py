@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import _native
 from .._config import from_yaml
-from ..posterior import Posterior, load
+from ..posterior import Posterior
+from ..runs import load
 from .metrics import PlotRankStatistics, PlotSinglePosterior, PosteriorCoverage, PosteriorSamples, TARP
 
 __all__ = ["ValidationRunner"]

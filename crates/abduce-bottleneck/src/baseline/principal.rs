@@ -1,14 +1,12 @@
 //! Principal axes.
 
 use crate::error::BottleneckError;
+use crate::moments::Moments;
 use abduce_dimension::eigen::{self, Eigen};
 use abduce_kernels::Simd;
-use abduce_kernels::gemm::{Into, Left, MatMul};
 
 /// Most features: the covariance is a full matrix, and its eigenvectors cost n³.
 const MOST_FEATURES: usize = 4096;
-/// Rows whose products are added up in f32 before the f64 sum.
-const BLOCK: usize = 256;
 
 /// Mean and principal axes of rows: the affine encoder and decoder of least squared error at every width at once (Eckart and Young 1936).
 #[derive(Clone, Debug)]
@@ -20,7 +18,7 @@ pub struct PrincipalAxes {
 }
 
 impl PrincipalAxes {
-    /// Of the rows of a (n, `features`) table. Products of blocks of 256 rows are summed in f32, the blocks in f64.
+    /// Of the rows of a (n, `features`) table.
     ///
     /// # Errors
     /// No or too many features, or no row.
@@ -28,26 +26,12 @@ impl PrincipalAxes {
         if !(1..=MOST_FEATURES).contains(&features) {
             return Err(BottleneckError::Size { what: "the number of features", value: features, low: 1, high: MOST_FEATURES });
         }
-        let n = rows.len() / features;
-        if n == 0 || !rows.len().is_multiple_of(features) {
+        if !rows.len().is_multiple_of(features) {
             return Err(BottleneckError::Width { what: "rows", found: rows.len(), expected: features });
         }
-        let mut mean = vec![0.0; features];
-        for row in rows.chunks_exact(features) {
-            mean.iter_mut().zip(row).for_each(|(m, &v)| *m += f64::from(v));
-        }
-        mean.iter_mut().for_each(|m| *m /= n as f64);
-        let mut covariance = vec![0.0; features * features];
-        let (mut centred, mut part) = (Vec::new(), vec![0.0f32; features * features]);
-        for block in rows.chunks(BLOCK * features) {
-            centred.clear();
-            centred.extend(block.chunks_exact(features).flat_map(|row| row.iter().zip(&mean).map(|(&v, m)| (f64::from(v) - m) as f32)));
-            let depth = centred.len() / features;
-            let shape = MatMul { rows: features, cols: features, depth };
-            let left = Left { data: &centred, row_stride: 1, depth_stride: features };
-            simd.matmul_strided(shape, left, &centred, features, &mut part, features, Into::Overwrite);
-            covariance.iter_mut().zip(&part).for_each(|(c, &p)| *c += f64::from(p) / n as f64);
-        }
+        let Some(Moments { mean, covariance }) = Moments::of(simd, rows.chunks_exact(features), features) else {
+            return Err(BottleneckError::Width { what: "rows", found: 0, expected: features });
+        };
         let Eigen { values: variances, vectors: axes } = eigen::symmetric(features, &covariance);
         Ok(Self { mean, axes, variances })
     }

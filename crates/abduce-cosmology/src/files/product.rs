@@ -91,7 +91,7 @@ impl Description {
         }
     }
 
-    fn check(&self, path: &Path, kind: Kind) -> Result<(), FileError> {
+    pub(super) fn check(&self, path: &Path, kind: Kind) -> Result<(), FileError> {
         let mismatch = |what: &'static str, found: String, expected: String| {
             Err(FileError::Mismatch { path: path.to_path_buf(), what, found, expected })
         };

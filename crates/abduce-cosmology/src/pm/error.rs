@@ -31,6 +31,9 @@ pub enum PmError {
         /// What is possible.
         range: &'static str,
     },
+    /// A kernel or damping chosen for a force that is split between mesh and pairs.
+    #[error("a force split between mesh and pairs has the kernel `optimal` and no softening of the mesh")]
+    SplitKernel,
     /// A start that is not a number somewhere.
     #[error("the start of particle {index} is not finite")]
     NotFinite {

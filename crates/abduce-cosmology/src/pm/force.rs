@@ -4,8 +4,8 @@
 //! particles of that plane are kicked, so that no force is ever stored for the whole mesh.
 
 use super::PmError;
-use super::kernel::{Kernel, KernelAxes, Softening};
-use super::particles::{Particles, cell, half_cell};
+use super::kernel::{Kernel, KernelAxes, Projection, Softening};
+use super::particles::{Particles, cell, half_cell, segments};
 use crate::fft::{Complex, MeshFft};
 use crate::mesh::deposit::{cut, fold};
 use crate::mesh::{Grid, slabs};
@@ -40,26 +40,21 @@ pub(crate) struct Kick {
     pub(crate) lpt: [f64; 2],
 }
 
-/// One slab's particles of one chunk.
-struct Segment<'a> {
-    x: &'a [[u32; 3]],
-    p: &'a mut [[f32; 3]],
-    lpt: &'a [[f32; 6]],
-    /// Starts of the planes of the slab, and its end.
-    starts: &'a [u32],
-}
-
 /// Neighbours of the four-point difference: [8 (f₁ − f₋₁) − (f₂ − f₋₂)]/12.
 const NEAR: f32 = 2.0 / 3.0;
 const FAR: f32 = -1.0 / 12.0;
 
 impl ForceMesh {
-    pub(crate) fn new(grid: Grid, kernel: Kernel, softening: Softening) -> Result<Self, PmError> {
+    /// With `split_cells` the force is the long-range part of one that is split there, and `kernel` and `softening` are the defaults.
+    pub(crate) fn new(grid: Grid, kernel: Kernel, softening: Softening, split_cells: Option<f64>) -> Result<Self, PmError> {
         let n = grid.cells();
         Ok(Self {
             grid,
             kernel,
-            axes: KernelAxes::new(kernel, softening, n),
+            axes: match split_cells {
+                Some(split) => KernelAxes::long_range(split, n),
+                None => KernelAxes::new(kernel, softening, n),
+            },
             fft: MeshFft::new([n; 3])?,
             mesh: vec![0.0; grid.values()],
             modes: vec![Complex::new(0.0, 0.0); grid.modes()],
@@ -79,9 +74,19 @@ impl ForceMesh {
         let scale = self.grid.cell_mpc_h() * self.grid.values() as f64 / particles.len() as f64;
         let axes = &self.axes;
         let kernel = |iy: usize, iz: usize, column: &mut [Complex<f32>]| {
-            let (yz, filter) = (axes.laplacian[iy] + axes.laplacian[iz], axes.filter[iy] * axes.filter[iz] * scale);
+            let yz = |per_axis: &[f64]| per_axis[iy] + per_axis[iz];
+            let (laplacian, filter) = (yz(&axes.laplacian), axes.filter[iy] * axes.filter[iz] * scale);
+            if let Some(Projection { along, square }) = &axes.projection {
+                let (along_yz, square_yz) = (yz(along), yz(square));
+                for (ix, mode) in column.iter_mut().enumerate() {
+                    let below = (laplacian + axes.laplacian[ix]) * (square_yz + square[ix]);
+                    let factor = if below > 0.0 { filter * axes.filter[ix] * (along_yz + along[ix]) / below } else { 0.0 };
+                    *mode = mode.scale(factor as f32);
+                }
+                return;
+            }
             for (ix, mode) in column.iter_mut().enumerate() {
-                let laplacian = axes.laplacian[ix] + yz;
+                let laplacian = axes.laplacian[ix] + laplacian;
                 let factor = if laplacian > 0.0 { filter * axes.filter[ix] / laplacian } else { 0.0 };
                 *mode = mode.scale(factor as f32);
             }
@@ -142,28 +147,10 @@ impl ForceMesh {
         Ok(())
     }
 
-    fn segments<'a>(&self, particles: &'a mut Particles) -> Vec<Vec<Segment<'a>>> {
-        let mut by_slab: Vec<Vec<Segment<'a>>> = self.slabs.iter().map(|_| Vec::with_capacity(particles.chunks.len())).collect();
-        for chunk in &mut particles.chunks {
-            let mut rest = &mut chunk.p[..];
-            for (slab, range) in by_slab.iter_mut().zip(&self.slabs) {
-                let part = chunk.starts[range.start] as usize..chunk.starts[range.end] as usize;
-                let (p, behind) = std::mem::take(&mut rest).split_at_mut(part.len());
-                rest = behind;
-                if part.is_empty() {
-                    continue;
-                }
-                let lpt = if chunk.lpt.is_empty() { &[][..] } else { &chunk.lpt[part.clone()] };
-                slab.push(Segment { x: &chunk.x[part], p, lpt, starts: &chunk.starts[range.start..=range.end] });
-            }
-        }
-        by_slab
-    }
-
     fn kick_by_differences(&self, particles: &mut Particles, kick: Kick, threads: &Threads) {
         let n = self.cells();
         let half = half_cell(n);
-        let mut by_slab = self.segments(particles);
+        let mut by_slab = segments(particles, &self.slabs);
         threads.for_each(&mut by_slab, |s, segments| {
             let range = self.slabs[s].clone();
             let mut scratch = vec![0.0f32; n];

@@ -19,6 +19,10 @@ pub enum Kernel {
     /// Potential −1/k², gradient of four points, the window of painting and reading divided out.
     #[serde(rename = "gadget")]
     Gadget,
+    /// Gradient of four points, and the potential that brings the force between two particles closest to −1/k², images of the mesh counted (Hockney &
+    /// Eastwood 1988, Eq. 8-22). Sharper than `1_4`, without the noise that `gadget` amplifies: for haloes on a mesh of twice the particles.
+    #[serde(rename = "optimal")]
+    Optimal,
     /// Potential −1/k², gradient i k. Three transforms back in place of one.
     #[serde(rename = "naive")]
     Naive,
@@ -76,10 +80,34 @@ pub(crate) struct KernelAxes {
     pub(crate) filter: Vec<f64>,
     /// w for a spectral gradient, 0 at the Nyquist index.
     pub(crate) gradient: Vec<f64>,
+    /// For an optimal kernel: how the difference of four points lies to the gradient.
+    pub(crate) projection: Option<Projection>,
+}
+
+/// The four-point difference D = [8 sin w − sin 2w]/6 against w along one axis, by index.
+#[derive(Clone, Debug)]
+pub(crate) struct Projection {
+    /// D w.
+    pub(crate) along: Vec<f64>,
+    /// D².
+    pub(crate) square: Vec<f64>,
 }
 
 impl KernelAxes {
     pub(crate) fn new(kernel: Kernel, softening: Softening, n: usize) -> Self {
+        let mut axes = Self::plain(kernel, softening, n);
+        if kernel == Kernel::Optimal {
+            axes.optimise(n);
+        }
+        axes
+    }
+
+    /// The long-range part of a force that is split at `split` cells, R = w/w² exp(−w² r_s²), by [`Kernel::Optimal`].
+    pub(crate) fn long_range(split: f64, n: usize) -> Self {
+        Self::new(Kernel::Optimal, Softening::Gaussian { cells: std::f64::consts::SQRT_2 * split }, n)
+    }
+
+    fn plain(kernel: Kernel, softening: Softening, n: usize) -> Self {
         let wave = |i: usize| crate::fft::wave_number(i, n) as f64;
         let w = |i: usize| std::f64::consts::TAU * wave(i) / n as f64;
         let filter = |i: usize| {
@@ -98,6 +126,25 @@ impl KernelAxes {
             laplacian: (0..n).map(|i| kernel.laplacian(w(i))).collect(),
             filter: (0..n).map(filter).collect(),
             gradient: (0..n).map(|i| if 2 * i == n { 0.0 } else { w(i) }).collect(),
+            projection: None,
         }
+    }
+
+    /// Makes the least mean square error of the force for a reference R = w/w² times the softening, with clouds in cells to paint and read and
+    /// differences of four points, D:
+    ///
+    /// G = D·Σ_m U²(w_m) R(w_m) / (|D|² [Σ_m U²(w_m)]²),   U² = Π sinc⁴(w/2),   Σ_m U² = Π (1 − ⅔ sin²(w/2)).
+    ///
+    /// R ends at the Nyquist wave number: of the sum above only m = 0 is left.
+    fn optimise(&mut self, n: usize) {
+        let w = |i: usize| std::f64::consts::TAU * crate::fft::wave_number(i, n) as f64 / n as f64;
+        let difference = |i: usize| if 2 * i == n { 0.0 } else { (8.0 * libm::sin(w(i)) - libm::sin(2.0 * w(i))) / 6.0 };
+        for (i, filter) in self.filter.iter_mut().enumerate() {
+            let sine = libm::sin(0.5 * w(i));
+            let window = if i == 0 { 1.0 } else { (sine / (0.5 * w(i))).powi(4) };
+            *filter *= window / (1.0 - 2.0 / 3.0 * sine * sine).powi(2);
+        }
+        let along = (0..n).map(|i| difference(i) * w(i)).collect();
+        self.projection = Some(Projection { along, square: (0..n).map(|i| difference(i).powi(2)).collect() });
     }
 }

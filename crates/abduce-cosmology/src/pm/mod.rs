@@ -10,12 +10,14 @@ mod force;
 pub mod kernel;
 pub mod particles;
 pub mod schedule;
+pub mod short_range;
 pub mod solver;
 
 pub use error::PmError;
-pub use estimate::Estimate;
+pub use estimate::{Estimate, Forecast};
 pub use factors::{Factors, Stepping};
 pub use kernel::{Kernel, Softening};
 pub use particles::{LatticeStart, Particles, Snapshot};
 pub use schedule::{Schedule, Spacing};
-pub use solver::{PmOptions, Solver};
+pub use short_range::ShortRange;
+pub use solver::{PmOptions, Progress, Solver};

@@ -49,7 +49,7 @@ pub(crate) struct Chunk {
     /// Position as a fraction of the box, times 2³².
     pub(crate) x: Vec<[u32; 3]>,
     pub(crate) p: Vec<[f32; 3]>,
-    id: Vec<u32>,
+    pub(crate) id: Vec<u32>,
     /// COLA: the two displacement fields.
     pub(crate) lpt: Vec<[f32; 6]>,
     /// Mesh plane i has the particles `starts[i]..starts[i + 1]`.
@@ -57,7 +57,7 @@ pub(crate) struct Chunk {
 }
 
 /// 2³².
-const TURN: f64 = 4_294_967_296.0;
+pub(crate) const TURN: f64 = 4_294_967_296.0;
 /// Most chunks: plenty for the threads of a large node.
 const MOST_CHUNKS: usize = 64;
 
@@ -224,6 +224,34 @@ impl Particles {
         });
         Snapshot { a, positions, velocities }
     }
+}
+
+/// One slab's particles of one chunk.
+pub(crate) struct Segment<'a> {
+    pub(crate) x: &'a [[u32; 3]],
+    pub(crate) p: &'a mut [[f32; 3]],
+    pub(crate) lpt: &'a [[f32; 6]],
+    /// Starts of the planes of the slab, and its end.
+    pub(crate) starts: &'a [u32],
+}
+
+/// The particles of each slab of mesh planes, chunk by chunk; `slabs` cut the mesh that the particles are sorted for.
+pub(crate) fn segments<'a>(particles: &'a mut Particles, slabs: &[Range<usize>]) -> Vec<Vec<Segment<'a>>> {
+    let mut by_slab: Vec<Vec<Segment<'a>>> = slabs.iter().map(|_| Vec::with_capacity(particles.chunks.len())).collect();
+    for chunk in &mut particles.chunks {
+        let mut rest = &mut chunk.p[..];
+        for (slab, range) in by_slab.iter_mut().zip(slabs) {
+            let part = chunk.starts[range.start] as usize..chunk.starts[range.end] as usize;
+            let (p, behind) = std::mem::take(&mut rest).split_at_mut(part.len());
+            rest = behind;
+            if part.is_empty() {
+                continue;
+            }
+            let lpt = if chunk.lpt.is_empty() { &[][..] } else { &chunk.lpt[part.clone()] };
+            slab.push(Segment { x: &chunk.x[part], p, lpt, starts: &chunk.starts[range.start..=range.end] });
+        }
+    }
+    by_slab
 }
 
 /// A fixed-point position moved by `distance`, both in units of 2⁻³² of the box.

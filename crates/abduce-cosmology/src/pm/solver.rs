@@ -1,12 +1,14 @@
 //! The steps of a run.
 
 use super::force::{ForceMesh, Kick};
-use super::{Factors, Kernel, LatticeStart, Particles, PmError, Schedule, Snapshot, Softening, Stepping};
+use super::short_range::Pairs;
+use super::{Factors, Kernel, LatticeStart, Particles, PmError, Schedule, ShortRange, Snapshot, Softening, Stepping};
 use crate::growth::Growth;
 use crate::mesh::Grid;
 use abduce_kernels::Threads;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 /// How gravity is solved. Stored with every product.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,12 +22,21 @@ pub struct PmOptions {
     pub softening: Softening,
     /// How steps are made.
     pub stepping: Stepping,
+    /// Forces of pairs below the reach of the mesh: P³M. The kernel is then `optimal`, the default is taken to mean
+    /// it, and the mesh has no softening of its own.
+    pub short_range: Option<ShortRange>,
 }
 
 impl Default for PmOptions {
-    /// B = 1, kernel `1_4`, no softening, FastPM factors.
+    /// B = 1, kernel `1_4`, no softening, FastPM factors, no forces of pairs.
     fn default() -> Self {
-        Self { mesh_factor: 1, kernel: Kernel::default(), softening: Softening::default(), stepping: Stepping::default() }
+        Self {
+            mesh_factor: 1,
+            kernel: Kernel::default(),
+            softening: Softening::default(),
+            stepping: Stepping::default(),
+            short_range: None,
+        }
     }
 }
 
@@ -39,6 +50,19 @@ pub struct Solver<'a> {
     stepping: Stepping,
     particles: Particles,
     force: ForceMesh,
+    pairs: Option<Pairs>,
+    on_pairs: Duration,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Steps done; 0 after the first force.
+    pub done: usize,
+    /// Steps of the run.
+    pub steps: usize,
+    /// Time spent on sums of pairs so far.
+    pub on_pairs: Duration,
 }
 
 impl<'a> Solver<'a> {
@@ -67,9 +91,15 @@ impl<'a> Solver<'a> {
         }
         let mut particles = Particles::new(start, threads)?;
         let cells = start.per_side * options.mesh_factor;
-        let force = ForceMesh::new(Grid::new(cells, start.box_size_mpc_h)?, options.kernel, options.softening)?;
+        let pairs = options.short_range.map(|short| Pairs::new(&short, cells, &particles)).transpose()?;
+        let is_split = matches!(options.kernel, Kernel::ExactFour | Kernel::Optimal) && options.softening == Softening::None;
+        if pairs.is_some() && !is_split {
+            return Err(PmError::SplitKernel);
+        }
+        let split = options.short_range.map(|short| short.split_cells);
+        let force = ForceMesh::new(Grid::new(cells, start.box_size_mpc_h)?, options.kernel, options.softening, split)?;
         particles.drift_and_sort(0.0, [0.0; 2], cells, threads);
-        Ok(Self { growth, schedule, stepping: options.stepping, particles, force })
+        Ok(Self { growth, schedule, stepping: options.stepping, particles, force, pairs, on_pairs: Duration::ZERO })
     }
 
     /// The particles.
@@ -78,7 +108,7 @@ impl<'a> Solver<'a> {
     }
 
     /// Runs through the schedule. `wanted` are scale factors of the schedule (the first one excepted) at which `snapshot` is called;
-    /// `progress(steps done, steps)` is called after the first force, with 0, and after every step, and may break the run off.
+    /// `progress` is called after the first force and after every step, and may break the run off.
     ///
     /// Returns whether the run reached its end.
     ///
@@ -88,7 +118,7 @@ impl<'a> Solver<'a> {
         &mut self,
         wanted: &[f64],
         threads: &Threads,
-        mut progress: impl FnMut(usize, usize) -> ControlFlow<()>,
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
         mut snapshot: impl FnMut(Snapshot) -> Result<(), E>,
     ) -> Result<bool, E> {
         let a = self.schedule.scale_factors().to_vec();
@@ -96,7 +126,7 @@ impl<'a> Solver<'a> {
         let factors: Vec<Factors> = a.windows(2).map(|pair| Factors::new(self.growth, self.stepping, pair[0], pair[1])).collect();
         self.force.solve(&self.particles, threads)?;
         self.kick(factors[0].kick1, a[0], threads)?;
-        if progress(0, steps).is_break() {
+        if progress(Progress { done: 0, steps, on_pairs: self.on_pairs }).is_break() {
             return Ok(false);
         }
         for (step, factor) in factors.iter().enumerate() {
@@ -114,7 +144,7 @@ impl<'a> Solver<'a> {
             } else {
                 self.kick(factor.kick2 + next.unwrap_or(0.0), a[step + 1], threads)?;
             }
-            if progress(step + 1, steps).is_break() {
+            if progress(Progress { done: step + 1, steps, on_pairs: self.on_pairs }).is_break() {
                 return Ok(false);
             }
         }
@@ -129,6 +159,12 @@ impl<'a> Solver<'a> {
     fn kick(&mut self, factor: f64, a: f64, threads: &Threads) -> Result<(), PmError> {
         // d/da [a³ E dD/da] = 1.5 Ω_m/(a² E) D, and D2 − D² for the second order: so these multiply the two fields.
         let at = self.growth.at(a);
-        self.force.kick(&mut self.particles, Kick { factor, lpt: [at.d1, at.d2 - at.d1 * at.d1] }, threads)
+        self.force.kick(&mut self.particles, Kick { factor, lpt: [at.d1, at.d2 - at.d1 * at.d1] }, threads)?;
+        if let Some(pairs) = &mut self.pairs {
+            let begun = Instant::now();
+            pairs.kick(&mut self.particles, factor, threads);
+            self.on_pairs += begun.elapsed();
+        }
+        Ok(())
     }
 }

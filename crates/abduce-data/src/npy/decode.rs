@@ -46,7 +46,7 @@ impl DType {
     /// Convert `out.len()` values from `bytes` (as many times [`DType::bytes`]) into `out[0], out[stride], …`.
     ///
     /// Everything passes through f64: exact for all but integers beyond 2^53, and folded away by the compiler for f4 → f32.
-    pub(super) fn decode<T: Element>(self, bytes: &[u8], out: &mut [T], stride: usize) {
+    pub(crate) fn decode<T: Element>(self, bytes: &[u8], out: &mut [T], stride: usize) {
         let big = self.big_endian;
         match (self.kind, self.bytes) {
             (Kind::Float, 4) => each(bytes, big, out, stride, |b| f64::from(f32::from_le_bytes(b))),

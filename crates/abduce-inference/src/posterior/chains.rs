@@ -1,10 +1,8 @@
 //! Draws of a posterior by Markov chains, for all observations at once.
 
-use super::whitened::Whitened;
+use super::grown::run;
 use super::{Posterior, PosteriorError, PosteriorTarget};
-use crate::sampler::{
-    Choice, Convergence, Method, Proposal, SamplerError, Schedule, SliceOptions, StartOptions, Target, convergence, starts,
-};
+use crate::sampler::{Convergence, Method, Proposal, SamplerError, SliceOptions, Target};
 use abduce_data::Seed;
 use abduce_nn::Compute;
 use schemars::JsonSchema;
@@ -25,21 +23,30 @@ pub struct ChainOptions {
     pub thin: usize,
     /// Draws from the prior, in thousands, among which the starts of each observation are chosen.
     pub start_batches: usize,
+    /// How often the chains of an observation may double their length while they have not converged ([`Convergence::has_converged`]). 0: never.
+    pub extensions: usize,
 }
 
 impl Default for ChainOptions {
-    /// Slice sampling, 100 steps of warm-up, each fourth step kept.
+    /// Slice sampling, 100 steps of warm-up, each fourth step kept, chains of up to eight times the length asked for.
     fn default() -> Self {
-        Self { method: Method::Slice(SliceOptions::default()), num_chains: None, warmup_steps: 100, thin: 4, start_batches: 10 }
+        Self {
+            method: Method::Slice(SliceOptions::default()),
+            num_chains: None,
+            warmup_steps: 100,
+            thin: 4,
+            start_batches: 10,
+            extensions: 3,
+        }
     }
 }
 
 /// Draws and how far they can be trusted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChainDraws {
-    /// θ (observations, draws, d). Neighbouring draws come from different chains.
+    /// θ (observations, draws, d), spread evenly over the chains. Neighbouring draws come from different chains.
     pub theta: Vec<f32>,
-    /// What is known about the chains of each observation, with parameters on the scale of z.
+    /// What is known about the chains of each observation, at their whole length, with parameters on the scale of z.
     pub report: Vec<Convergence>,
 }
 
@@ -102,7 +109,8 @@ impl Posterior {
     /// `draws` draws for each observation, `trials` independent data of which stand one after the other in the rows of `x`.
     ///
     /// Chains run on the unconstrained scale, so no draw leaves the prior's support. The same seed gives the same draws for any number of
-    /// threads, and an observation's draws do not depend on the others. Whether they have converged is in the report.
+    /// threads, and an observation's draws do not depend on the others. Observations whose chains have not converged go on, as far as
+    /// [`ChainOptions::extensions`] lets them; whether they have is in the report.
     ///
     /// # Errors
     /// Observations that don't fit, or a sampler that can't deliver, with the numbers that show it.
@@ -131,7 +139,7 @@ impl Posterior {
 }
 
 impl ChainOptions {
-    fn num_chains(&self, draws: usize) -> usize {
+    pub(super) fn num_chains(&self, draws: usize) -> usize {
         self.num_chains.unwrap_or_else(|| (draws / 200).clamp(5, 20))
     }
 
@@ -140,47 +148,4 @@ impl ChainOptions {
         let num_chains = self.num_chains(draws);
         (MOST_NUMBERS / (draws.div_ceil(num_chains.max(1)) * num_chains * d).max(1)).max(1)
     }
-}
-
-/// `draws` draws of every target, (targets, draws, d), neighbouring ones from different chains, and what is known about the chains.
-///
-/// A short run from the best of the proposal's points shows each target's correlations, and the long one is spared them.
-pub(super) fn run(
-    target: &dyn Target,
-    proposal: &dyn Proposal,
-    draws: usize,
-    options: &ChainOptions,
-    seed: Seed,
-) -> Result<(Vec<f32>, Vec<Convergence>), SamplerError> {
-    let (d, num_chains) = (target.dimension(), options.num_chains(draws));
-    let schedule =
-        Schedule { num_chains, warmup_steps: options.warmup_steps, thin: options.thin, draws: draws.div_ceil(num_chains.max(1)) };
-    let start = StartOptions { num_chains, num_batches: options.start_batches, choice: Choice::Resample, ..StartOptions::default() };
-    let starts = starts(target, proposal, &start, seed.derive("starts", 0))?;
-    let short = options.warmup_steps.div_ceil(4);
-    let pilot = Schedule { warmup_steps: short, thin: 1, draws: short.max(10), ..schedule };
-    let pilot = options.method.sample(target, &starts, &pilot, seed.derive("pilot", 0))?;
-    let whitened = Whitened::new(target, &pilot);
-    let main = Schedule { warmup_steps: options.warmup_steps.div_ceil(2), ..schedule };
-    let mut chains = options.method.sample(&whitened, &whitened.starts(&pilot), &main, seed.derive("chains", 0))?;
-    let mut all = Vec::with_capacity(target.count() * draws * d);
-    for t in 0..target.count() {
-        let per_target = chains.draws.len() / chains.targets;
-        whitened.unwhiten(t, &mut chains.draws[t * per_target..(t + 1) * per_target]);
-        chains.report[t].evaluations += pilot.report[t].evaluations;
-        for j in 0..d {
-            let column = chains.parameter(t, j);
-            let report = &mut chains.report[t];
-            report.r_hat[j] = convergence::r_hat(&column, num_chains);
-            report.ess_bulk[j] = convergence::ess_bulk(&column, num_chains);
-            report.ess_tail[j] = convergence::ess_tail(&column, num_chains);
-        }
-        let own = chains.of_target(t);
-        // (chain, draw, d): the k-th draws of all chains stand together.
-        all.extend((0..draws).flat_map(|i| {
-            let at = ((i % num_chains) * schedule.draws + i / num_chains) * d;
-            own[at..at + d].iter().map(|&v| v as f32)
-        }));
-    }
-    Ok((all, chains.report))
 }

@@ -1,6 +1,7 @@
 //! Conditional posteriors p(θ_A | θ_B = b, x): some parameters held at values, the others drawn.
 
-use super::chains::{self, PriorProposal};
+use super::chains::PriorProposal;
+use super::grown::run;
 use super::{ChainDraws, ChainError, ChainOptions, Posterior, PosteriorError, PosteriorTarget};
 use crate::sampler::{Proposal, Target};
 use abduce_data::Seed;
@@ -125,7 +126,7 @@ impl Posterior {
             let target = self.target(compute, x, trials)?.numbered_from(first);
             let conditional = Conditional { target, free: &free, template: &template, scratch: Mutex::default() };
             let proposal = ConditionedPrior { prior: PriorProposal { posterior: self, first }, free: &free, template: &template };
-            let (z, report) = chains::run(&conditional, &proposal, draws, options, seed)?;
+            let (z, report) = run(&conditional, &proposal, draws, options, seed)?;
             let mut theta: Vec<f32> = Vec::with_capacity(z.len() / free.len() * d);
             for point in z.chunks_exact(free.len()) {
                 let start = theta.len();

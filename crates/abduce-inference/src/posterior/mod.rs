@@ -9,8 +9,10 @@
 mod chains;
 mod composed;
 mod conditional;
+mod corrected;
 mod evidence;
 mod file;
+mod grown;
 mod map;
 mod network;
 mod novelty;
@@ -20,6 +22,7 @@ mod variational;
 mod whitened;
 
 pub use chains::{ChainDraws, ChainError, ChainOptions};
+pub use corrected::{CorrectedArchitecture, CorrectedDensity, GaussianProposal};
 pub use evidence::Evidence;
 pub use map::MapEstimate;
 pub use network::{Kind, Network, NetworkArchitecture, NetworkError};
@@ -102,6 +105,9 @@ pub enum PosteriorError {
         /// The value.
         value: f32,
     },
+    /// A correction for a proposal, of something else than a density of θ.
+    #[error("only densities of the parameters are corrected for a Gaussian proposal")]
+    NotADensity,
     /// The model's file holds something else than promised.
     #[error("{path}: {reason}")]
     File {
@@ -307,7 +313,7 @@ impl Posterior {
         self.members.iter().all(|member| match &member.network {
             Network::Posterior(_) => false,
             Network::Field(field) => !matches!(field.architecture().schedule, NoiseSchedule::FlowMatching { .. }),
-            Network::Likelihood(_) | Network::Ratio(_) => true,
+            Network::Likelihood(_) | Network::Ratio(_) | Network::Corrected(_) => true,
         })
     }
 
@@ -384,7 +390,7 @@ impl Posterior {
                     field.sample(compute, &member.params, &rows, &counts, &Sampler::default(), seed.derive("net", k as u64))?
                 }
                 Network::Likelihood(_) => return Err(PosteriorError::NeedsSampler("a likelihood")),
-                Network::Ratio(_) => return Err(PosteriorError::NeedsSampler("a ratio")),
+                Network::Ratio(_) | Network::Corrected(_) => return Err(PosteriorError::NeedsSampler("a ratio")),
             };
             let mut next = z.chunks_exact(d);
             for (out, _) in out.chunks_exact_mut(d).zip(choices.iter().flatten()).filter(|(_, m)| **m == k) {

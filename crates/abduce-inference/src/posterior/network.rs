@@ -1,6 +1,7 @@
 //! What one member of an ensemble has learnt.
 
 use super::PosteriorError;
+use super::corrected::{self, CorrectedArchitecture, CorrectedDensity};
 use abduce_density::{Architecture, By, Classifier, ClassifierArchitecture, Estimator, Indexed, SpecError};
 use abduce_diffusion::{ArchitectureError, FieldEstimator, Tolerance};
 use abduce_nn::{Compute, Layout};
@@ -29,6 +30,8 @@ pub enum Network {
     Likelihood(Estimator),
     /// ln p(x | z)/p(x), possibly up to a function of x.
     Ratio(Classifier),
+    /// The same from a density that was learnt under a proposal.
+    Corrected(Box<CorrectedDensity>),
 }
 
 /// What fixes a network but its numbers and its kind: part of the model file.
@@ -41,6 +44,8 @@ pub enum NetworkArchitecture {
     Classifier(ClassifierArchitecture),
     /// Of a vector field.
     Field(abduce_diffusion::Architecture),
+    /// Of a density with its proposal.
+    Corrected(CorrectedArchitecture),
 }
 
 /// Why a network can't be built.
@@ -53,6 +58,9 @@ pub enum NetworkError {
     /// A vector field.
     #[error(transparent)]
     Field(#[from] ArchitectureError),
+    /// A proposal that does not fit its density.
+    #[error("the proposal of a corrected density is not a Gaussian over its parameters")]
+    Proposal,
 }
 
 impl NetworkArchitecture {
@@ -65,6 +73,7 @@ impl NetworkArchitecture {
             (Self::Density(a), Kind::Npe) => Estimator::new(a).map(Network::Posterior).map_err(Into::into),
             (Self::Density(a), Kind::Nle) => Estimator::new(a).map(Network::Likelihood).map_err(Into::into),
             (Self::Classifier(a), Kind::Nre) => Classifier::new(a).map(Network::Ratio).map_err(Into::into),
+            (Self::Corrected(a), Kind::Nre) => corrected::build(a).map(|c| Network::Corrected(Box::new(c))),
             (Self::Field(a), Kind::Npe) => FieldEstimator::new(a).map(Network::Field).map_err(Into::into),
             _ => return None,
         })
@@ -76,6 +85,7 @@ impl NetworkArchitecture {
             Self::Density(a) => (a.features, a.context),
             Self::Classifier(a) => (a.features, a.context),
             Self::Field(a) => (a.features, a.context),
+            Self::Corrected(a) => (a.corrected.features, a.corrected.context),
         };
         if kind == Kind::Nle { (context, features) } else { (features, context) }
     }
@@ -87,7 +97,7 @@ impl Network {
         match self {
             Self::Posterior(_) | Self::Field(_) => Kind::Npe,
             Self::Likelihood(_) => Kind::Nle,
-            Self::Ratio(_) => Kind::Nre,
+            Self::Ratio(_) | Self::Corrected(_) => Kind::Nre,
         }
     }
 
@@ -97,24 +107,27 @@ impl Network {
             Self::Posterior(e) | Self::Likelihood(e) => NetworkArchitecture::Density(e.architecture().clone()),
             Self::Ratio(c) => NetworkArchitecture::Classifier(c.architecture().clone()),
             Self::Field(f) => NetworkArchitecture::Field(f.architecture().clone()),
+            Self::Corrected(c) => NetworkArchitecture::Corrected(c.architecture().clone()),
         }
     }
 
     /// The family's name, as in configuration files.
-    pub const fn family(&self) -> &'static str {
+    pub fn family(&self) -> &'static str {
         match self {
             Self::Posterior(e) | Self::Likelihood(e) => e.architecture().density.family(),
             Self::Ratio(c) => c.architecture().classifier.family(),
             Self::Field(f) => f.architecture().schedule.name(),
+            Self::Corrected(c) => c.architecture().corrected.density.family(),
         }
     }
 
     /// Names, shapes and starts of the parameters.
-    pub const fn layout(&self) -> &Layout {
+    pub fn layout(&self) -> &Layout {
         match self {
             Self::Posterior(e) | Self::Likelihood(e) => e.layout(),
             Self::Ratio(c) => c.layout(),
             Self::Field(f) => f.layout(),
+            Self::Corrected(c) => c.estimator().layout(),
         }
     }
 
@@ -134,6 +147,7 @@ impl Network {
             Self::Posterior(e) => e.log_prob_indexed(compute, params, rows, z, x),
             Self::Likelihood(e) => e.log_prob_indexed(compute, params, rows, x, z),
             Self::Ratio(c) => c.log_ratio(compute, params, rows, z, x),
+            Self::Corrected(c) => c.log_ratio(compute, params, rows, z, x),
             Self::Field(f) => f.log_prob(compute, params, &gathered(&z, rows, f), x.table, x.row, Tolerance::default())?,
         })
     }
@@ -154,6 +168,7 @@ impl Network {
             Self::Posterior(e) => e.gradient_indexed(compute, params, rows, z, x, By::Input),
             Self::Likelihood(e) => e.gradient_indexed(compute, params, rows, x, z, By::Context),
             Self::Ratio(c) => c.log_ratio_gradient(compute, params, rows, z, x),
+            Self::Corrected(c) => c.log_ratio_gradient(compute, params, rows, z, x),
             Self::Field(f) => {
                 let z = gathered(&z, rows, f);
                 let score = f.log_prob(compute, params, &z, x.table, &x.row, Tolerance::default())?;

@@ -58,6 +58,8 @@ pub struct Convergence {
     pub ess_bulk: Vec<f64>,
     /// The same in the tails.
     pub ess_tail: Vec<f64>,
+    /// Draws that these are of, all chains together.
+    pub draws: usize,
     /// Mean acceptance probability after warm-up; `None` for slice sampling, which always moves.
     pub acceptance_rate: Option<f64>,
     /// Trajectories after warm-up that left the level set of the energy: regions that HMC or NUTS can't enter. 0 for the other samplers.
@@ -69,6 +71,16 @@ pub struct Convergence {
 }
 
 impl Convergence {
+    /// Vehtari et al. 2021 (arXiv:1903.08008): chains with an R̂ of this or more are not to be used…
+    pub const R_HAT: f64 = 1.01;
+    /// …nor fewer effective draws than these: a hundred for each of four chains.
+    pub const ESS: f64 = 400.0;
+
+    /// Whether every parameter has R̂ < 1.01 and 400 effective draws, in the bulk and in the tails.
+    pub fn has_converged(&self) -> bool {
+        self.r_hat.iter().all(|&r| r < Self::R_HAT) && self.min_ess() >= Self::ESS
+    }
+
     /// The parameter with the largest R̂, and that value.
     pub fn worst(&self) -> (usize, f64) {
         let above = |best: (usize, f64), (j, &r): (usize, &f64)| if r > best.1 { (j, r) } else { best };
@@ -233,6 +245,7 @@ impl<'a> Run<'a> {
                     r_hat: Vec::with_capacity(self.dimension),
                     ess_bulk: Vec::with_capacity(self.dimension),
                     ess_tail: Vec::with_capacity(self.dimension),
+                    draws: chains.chains * chains.length,
                     acceptance_rate,
                     divergences,
                     evaluations,

@@ -3,11 +3,13 @@
 //! | strategy | loss from round 2 on | proposal |
 //! |---|---|---|
 //! | SNPE-C | atomic (Greenberg et al. 2019, arXiv:1905.07488) | q(θ \| x_o) |
+//! | SNPE-A | plain, of this round alone, corrected for the proposal (Papamakarios & Murray 2016, arXiv:1605.06376) | Gaussian around q(θ \| x_o) |
+//! | SNPE-B | plain, weighted by p(θ)/p̃(θ) (Lueckmann et al. 2017, arXiv:1711.01861) | q(θ \| x_o) |
 //! | TSNPE | plain (Deistler et al. 2022, arXiv:2210.04815) | prior cut to the highest-density region of q(θ \| x_o) |
 //! | SNLE | plain (Papamakarios et al. 2019, arXiv:1805.07226) | chains on q(x_o \| θ) p(θ) |
 //! | SNRE | that of the ratio (Hermans et al. 2020, arXiv:1903.04057) | chains on r(x_o, θ) p(θ) |
 //!
-//! All rounds are pooled (the first may be left out, see [`FirstRound`]). The first draws from the prior and trains as the engine without rounds does. The result is valid for this observation
+//! But for SNPE-A all rounds are pooled (the first may be left out, see [`FirstRound`]). The first draws from the prior and trains as the engine without rounds does. The result is valid for this observation
 //! alone. Every round is handed to a [`Rounds`] when it is finished, and finished rounds are not computed again.
 
 mod proposal;
@@ -16,12 +18,12 @@ use crate::posterior::{ChainError, ChainOptions, Posterior, PosteriorError};
 use crate::prior::Prior;
 use crate::simulator::Simulate;
 use crate::training::{
-    Checkpoints, Engine, NetSpec, NoCheckpoints, Observer, RatioLoss, Trained, TrainingError, TrainingTask, train_ensemble,
+    Checkpoints, Drawn, Engine, NetSpec, NoCheckpoints, Observer, RatioLoss, Trained, TrainingError, TrainingTask, train_ensemble,
 };
 use abduce_data::{Array, DataError, PairSource, ParameterInfo, Scaling, Seed, Split};
 use abduce_nn::Compute;
 use abduce_nn::trainer::{Progress, TrainConfig};
-use proposal::propose;
+use proposal::{Proposed, pooled_weights, propose};
 
 /// How rounds follow from one another.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,6 +35,11 @@ pub enum Strategy {
         /// What the loss is made of.
         loss: AtomicLoss,
     },
+    /// SNPE-A: what is learnt from simulations of a Gaussian is divided by it, so that from the second round on the posterior is known up to a constant and
+    /// drawn from by chains.
+    Corrected,
+    /// SNPE-B: the weights are those of all rounds together.
+    Weighted,
     /// TSNPE.
     Truncated {
         /// Posterior mass that is cut off: 1e-4 is usual.
@@ -201,6 +208,19 @@ pub enum SequentialError {
         /// Why.
         source: TrainingError,
     },
+    /// The posterior of a round has no width in some direction, so that no Gaussian is like it.
+    #[error(
+        "round {round}: the posterior's draws do not vary in parameter {parameter} on its own, so that no Gaussian can propose simulations"
+    )]
+    Flat {
+        /// The round whose proposal it was, from 1.
+        round: usize,
+        /// The first such parameter.
+        parameter: usize,
+    },
+    /// A density over angles, where a Gaussian proposal has no meaning.
+    #[error("SNPE-A proposes from a Gaussian, which densities over angles (ncsf) do not know: use engine SNPE")]
+    Angles,
     /// Drawing a proposal failed.
     #[error("round {round}: {source}")]
     Proposal {
@@ -234,10 +254,18 @@ pub fn train_sequential(
     };
     check("the number of rounds", task.rounds)?;
     check("the number of simulations per round", task.simulations)?;
+    if task.strategy == Strategy::Corrected && task.nets.iter().any(|net| net.network.space() != abduce_density::Space::Reals) {
+        return Err(SequentialError::Angles);
+    }
     let (d, width) = (task.prior.parameters(), task.x_obs.len());
+    // Whose proposals the rounds after the first came from, for SNPE-B.
+    let mut earlier = Vec::new();
     let (mut theta, mut x): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
     let mut trained: Option<Trained> = None;
     for round in 0..task.rounds {
+        if task.strategy == Strategy::Weighted {
+            earlier.extend(trained.as_ref().map(|trained| trained.posterior.clone()));
+        }
         if let Some(finished) = rounds.load(round)? {
             theta.extend_from_slice(finished.theta.data());
             x.extend_from_slice(finished.x.data());
@@ -251,7 +279,7 @@ pub fn train_sequential(
         }
         let last = trained.as_ref().map(|trained| &trained.posterior);
         let seed = task.seed.derive("round", round as u64);
-        let new_theta = propose(task, last, compute, round, seed.derive("propose", 0))?;
+        let Proposed { theta: new_theta, gaussian } = propose(task, last, compute, round, seed.derive("propose", 0))?;
         let new_x = simulate(&new_theta, theta.len() / d).map_err(|reason| SequentialError::Simulator { round: round + 1, reason })?;
         if new_x.len() != new_theta.len() / d * width {
             let reason = format!("the simulator gave {} numbers for {} simulations of {width}", new_x.len(), new_theta.len() / d);
@@ -259,7 +287,10 @@ pub fn train_sequential(
         }
         theta.extend_from_slice(&new_theta);
         x.extend_from_slice(&new_x);
-        let next = train_round(task, (&theta, &x), last, compute, round, rounds.checkpoints(round), observer, seed)?;
+        let mut next = train_round(task, (&theta, &x), (last, &earlier), compute, round, rounds.checkpoints(round), observer, seed)?;
+        if let Some(gaussian) = &gaussian {
+            next.posterior = next.posterior.corrected(gaussian)?;
+        }
         let rows = new_theta.len() / d;
         let finished = Round {
             theta: Array::new(vec![rows, d], new_theta)?,
@@ -281,7 +312,7 @@ fn shape(rows: usize, datum: &[usize]) -> Vec<usize> {
 fn train_round(
     task: &SequentialTask<'_>,
     (theta, x): (&[f32], &[f32]),
-    last: Option<&Posterior>,
+    (last, earlier): (Option<&Posterior>, &[Posterior]),
     compute: &Compute,
     round: usize,
     checkpoints: &dyn Checkpoints,
@@ -290,7 +321,11 @@ fn train_round(
 ) -> Result<Trained, SequentialError> {
     let d = task.prior.parameters();
     // Every round has as many simulations as the first.
-    let left_out = if round > 0 && task.first_round == FirstRound::Discarded { task.simulations } else { 0 };
+    let left_out = match (task.strategy, task.first_round) {
+        (Strategy::Corrected, _) => round * task.simulations,
+        (_, FirstRound::Discarded) if round > 0 => task.simulations,
+        _ => 0,
+    };
     let (theta, x) = (&theta[left_out * d..], &x[left_out * task.x_obs.len()..]);
     let rows = theta.len() / d;
     let source = PairSource::from_arrays(Array::new(vec![rows, d], theta.to_vec())?, Array::new(shape(rows, task.x_shape), x.to_vec())?)?;
@@ -301,16 +336,17 @@ fn train_round(
             let prior_rows = if loss == AtomicLoss::WithPriorPairs { task.simulations - left_out } else { 0 };
             Engine::Atomic { atoms, prior_rows }
         }
-        Strategy::Truncated { .. } => Engine::Npe,
+        Strategy::Truncated { .. } | Strategy::Corrected | Strategy::Weighted => Engine::Npe,
         Strategy::Likelihood => Engine::Nle,
         Strategy::Ratio(loss) => Engine::Nre(loss),
     };
-    let start = last.filter(|_| task.restart == Restart::Warm);
+    let start = last.filter(|_| task.restart == Restart::Warm).map(Posterior::uncorrected);
+    let weights = if earlier.is_empty() { None } else { Some(pooled_weights(task, earlier, theta, compute)?) };
     let ensemble = TrainingTask {
         engine,
         name: task.name,
         prior: task.prior,
-        proposal: None,
+        proposal: weights.as_deref().map(Drawn::Weighted),
         parameters: task.parameters,
         source: &source,
         split: &split,
@@ -318,7 +354,7 @@ fn train_round(
         train: if round + 1 == task.rounds { task.train } else { task.train_before },
         x_scaling: task.x_scaling,
         buffer_bytes: abduce_data::batches::BUFFER_BYTES,
-        start,
+        start: start.as_ref(),
         seed,
     };
     let trained = train_ensemble(&ensemble, compute, checkpoints, observer);

@@ -1,7 +1,7 @@
 //! Where the next round simulates.
 
-use super::{SequentialError, SequentialTask, Strategy};
-use crate::posterior::Posterior;
+use super::{FirstRound, SequentialError, SequentialTask, Strategy};
+use crate::posterior::{ChainOptions, GaussianProposal, Posterior};
 use abduce_data::Seed;
 use abduce_nn::Compute;
 
@@ -18,16 +18,111 @@ pub(super) fn propose(
     compute: &Compute,
     round: usize,
     seed: Seed,
-) -> Result<Vec<f32>, SequentialError> {
-    let Some(last) = last else { return Ok(from_prior(task, task.simulations, seed)) };
+) -> Result<Proposed, SequentialError> {
+    let Some(last) = last else { return Ok(Proposed::plain(from_prior(task, task.simulations, seed))) };
     match task.strategy {
-        Strategy::Atomic { .. } => Ok(last.sample(compute, task.x_obs, task.simulations, seed)?),
-        Strategy::Truncated { cut } => from_cut_prior(task, last, compute, cut, seed),
-        Strategy::Likelihood | Strategy::Ratio(_) => {
-            let drawn = last.sample_chains(compute, task.x_obs, 1, task.simulations, &task.chains, seed);
-            drawn.map(|drawn| drawn.theta).map_err(|source| SequentialError::Proposal { round: round + 1, source })
-        }
+        Strategy::Atomic { .. } | Strategy::Weighted => Ok(Proposed::plain(last.sample(compute, task.x_obs, task.simulations, seed)?)),
+        Strategy::Truncated { cut } => from_cut_prior(task, last, compute, cut, seed).map(Proposed::plain),
+        Strategy::Likelihood | Strategy::Ratio(_) => by_chains(task, last, compute, task.simulations, round, seed).map(Proposed::plain),
+        Strategy::Corrected => from_gaussian(task, last, compute, round, seed),
     }
+}
+
+/// Parameters of a round.
+pub(super) struct Proposed {
+    /// θ (n, d).
+    pub(super) theta: Vec<f32>,
+    /// The Gaussian over u that they are drawn from, where that is one that the posterior is to be corrected for.
+    pub(super) gaussian: Option<GaussianProposal>,
+}
+
+impl Proposed {
+    const fn plain(theta: Vec<f32>) -> Self {
+        Self { theta, gaussian: None }
+    }
+}
+
+fn by_chains(
+    task: &SequentialTask<'_>,
+    last: &Posterior,
+    compute: &Compute,
+    draws: usize,
+    round: usize,
+    seed: Seed,
+) -> Result<Vec<f32>, SequentialError> {
+    // Where to simulate next need not be known exactly: chains are as long as asked for.
+    let chains = ChainOptions { extensions: 0, ..task.chains };
+    let drawn = last.sample_chains(compute, task.x_obs, 1, draws, &chains, seed);
+    drawn.map(|drawn| drawn.theta).map_err(|source| SequentialError::Proposal { round: round + 1, source })
+}
+
+/// Draws whose moments make a Gaussian.
+const MOMENT_DRAWS: usize = 2000;
+/// How much wider than the posterior's the Gaussian's covariance is: the quotient of densities then has its tails where there are simulations.
+const WIDENED: f64 = 2.0;
+
+/// u ~ N(m, C) with the posterior's mean and twice its covariance.
+fn from_gaussian(
+    task: &SequentialTask<'_>,
+    last: &Posterior,
+    compute: &Compute,
+    round: usize,
+    seed: Seed,
+) -> Result<Proposed, SequentialError> {
+    let (d, own) = (task.prior.parameters(), seed.derive("moments", 0));
+    let draws = if last.is_normalised() {
+        last.sample(compute, task.x_obs, MOMENT_DRAWS, own)?
+    } else {
+        by_chains(task, last, compute, MOMENT_DRAWS, round, own)?
+    };
+    let mut point = vec![0.0; d];
+    let mut u = vec![0.0; draws.len()];
+    for (theta, u) in draws.chunks_exact(d).zip(u.chunks_exact_mut(d)) {
+        point.iter_mut().zip(theta).for_each(|(a, &b)| *a = f64::from(b));
+        last.transform.unconstrained_from_theta(&point, u);
+    }
+    let gaussian = GaussianProposal::of_draws(&u, d, WIDENED).map_err(|parameter| SequentialError::Flat { round: round + 1, parameter })?;
+    let mut rng = seed.stream("gaussian", 0);
+    let mut theta = Vec::with_capacity(task.simulations * d);
+    let mut u = vec![0.0; d];
+    for _ in 0..task.simulations {
+        u.iter_mut().for_each(|e| *e = rng.normal());
+        gaussian.place(&mut u);
+        last.transform.theta_from_unconstrained(&u, &mut point);
+        theta.extend(point.iter().map(|&t| t as f32));
+    }
+    Ok(Proposed { theta, gaussian: Some(gaussian) })
+}
+
+/// p(θ)/p̃(θ) of pooled simulations, p̃ being the mixture of what all rounds were drawn from (the balance heuristic of Veach & Guibas 1995): with the
+/// prior's round among them no weight exceeds the number of rounds.
+///
+/// `earlier` are the posteriors of the rounds before this one.
+pub(super) fn pooled_weights(
+    task: &SequentialTask<'_>,
+    earlier: &[Posterior],
+    theta: &[f32],
+    compute: &Compute,
+) -> Result<Vec<f64>, SequentialError> {
+    let d = task.prior.parameters();
+    let mut point = vec![0.0; d];
+    let inside = |theta: &[f32], point: &mut [f64]| {
+        point.iter_mut().zip(theta).zip(task.prior.support()).for_each(|((p, &t), s)| *p = s.clamp_inside(f64::from(t)));
+    };
+    let log_prior: Vec<f64> = theta
+        .chunks_exact(d)
+        .map(|row| {
+            inside(row, &mut point);
+            task.prior.log_prob(&point)
+        })
+        .collect();
+    // p̃/p, up to the number of rounds.
+    let mut relative = vec![f64::from(u8::from(task.first_round == FirstRound::Kept)); log_prior.len()];
+    for posterior in earlier {
+        let log_prob = posterior.log_prob(compute, theta, task.x_obs, |_| 0)?;
+        relative.iter_mut().zip(log_prob.iter().zip(&log_prior)).for_each(|(sum, (q, p))| *sum += (q - p).exp());
+    }
+    Ok(relative.into_iter().map(|sum| if sum > 0.0 { sum.recip() } else { 0.0 }).collect())
 }
 
 fn from_prior(task: &SequentialTask<'_>, n: usize, seed: Seed) -> Vec<f32> {

@@ -1,9 +1,9 @@
 //! From stored pairs to what networks see.
 
-use super::{Engine, TrainingError, TrainingTask};
+use super::{Drawn, Engine, TrainingError, TrainingTask};
 use crate::posterior::FeatureRange;
 use crate::prior::{Prior, UnconstrainedTransform};
-use abduce_data::{Array, Batch, Batches, DataError, Moments, PairSource, RowSet, Scaling, Seed, Standardiser};
+use abduce_data::{Array, Batch, Batches, DataError, Moments, PairSource, Rng, RowSet, Scaling, Seed, Standardiser};
 use abduce_density::Space;
 use abduce_nn::trainer::{RowSource, Rows};
 
@@ -14,21 +14,49 @@ pub(super) struct Encoder {
     pub(super) theta_scale: Standardiser,
     pub(super) x_scale: Standardiser,
     pub(super) x_range: FeatureRange,
+    /// For a likelihood: of each feature that counts something, the distance of neighbouring counts in network input, and 0 of the others.
+    cells: Vec<f32>,
     importance: Option<Importance>,
     prior: Prior,
 }
 
+/// p(θ)/p̃(θ), up to a constant factor.
+#[derive(Clone, Debug)]
+enum Ratio {
+    /// Of the prior and a proposal that has a density.
+    Densities(Box<[Prior; 2]>),
+    /// Row by row.
+    Rows(Vec<f64>),
+}
+
 #[derive(Clone, Debug)]
 struct Importance {
-    prior: Prior,
-    proposal: Prior,
-    /// Mean of p/p̃ over the training rows.
+    ratio: Ratio,
+    /// Its mean over the training rows.
     mean: f64,
 }
 
 impl Importance {
-    fn ratio(&self, theta: &[f64]) -> f64 {
-        (self.prior.log_prob(theta) - self.proposal.log_prob(theta)).exp()
+    fn new(task: &TrainingTask<'_>) -> Result<Option<Self>, TrainingError> {
+        let ratio = match task.proposal {
+            None => return Ok(None),
+            Some(Drawn::From(proposal)) => Ratio::Densities(Box::new([task.prior.clone(), proposal.clone()])),
+            Some(Drawn::Weighted(weights)) if weights.len() == task.source.rows() => Ratio::Rows(weights.to_vec()),
+            Some(Drawn::Weighted(weights)) => {
+                return Err(TrainingError::Weights { found: weights.len(), rows: task.source.rows() });
+            }
+        };
+        Ok(Some(Self { ratio, mean: 1.0 }))
+    }
+
+    fn ratio(&self, row: usize, theta: &[f64]) -> f64 {
+        match &self.ratio {
+            Ratio::Densities(densities) => {
+                let [prior, proposal] = &**densities;
+                (prior.log_prob(theta) - proposal.log_prob(theta)).exp()
+            }
+            Ratio::Rows(weights) => weights[row],
+        }
     }
 }
 
@@ -51,7 +79,7 @@ impl Encoder {
         let mut ratios = (0.0, 0usize);
         let mut failed = None;
         let (mut theta64, mut u) = (vec![0.0; d], vec![0.0; d]);
-        let mut importance = task.proposal.map(|proposal| Importance { prior: prior.clone(), proposal: proposal.clone(), mean: 1.0 });
+        let mut importance = Importance::new(task)?;
         source.for_each_chunk(|first, theta, _| {
             for (at, row) in theta.chunks_exact(d).enumerate() {
                 if !source.kept().contains(first + at) {
@@ -69,7 +97,7 @@ impl Encoder {
                     u_row.iter_mut().zip(&u).for_each(|(a, &b)| *a = b as f32);
                     failed = moments.push(&u_row).err().or(failed.take());
                     if let Some(importance) = &importance {
-                        ratios.0 += importance.ratio(&theta64);
+                        ratios.0 += importance.ratio(first + at, &theta64);
                         ratios.1 += 1;
                     }
                 }
@@ -103,11 +131,13 @@ impl Encoder {
         };
         let mut x_range = FeatureRange::empty(width);
         let mut scaled = Vec::new();
+        let mut counts = vec![task.engine == Engine::Nle; width];
         source.for_each_chunk(|first, _, x| {
             scaled.clear();
             for at in task.split.train.iter_in(first..first + x.len() / width) {
                 scaled.extend_from_slice(&x[(at - first) * width..(at - first + 1) * width]);
             }
+            scaled.chunks_exact(width).for_each(|row| counts.iter_mut().zip(row).for_each(|(count, v)| *count &= v.fract() == 0.0));
             match x_scale.forward(&mut scaled) {
                 Ok(()) => x_range.merge(&FeatureRange::of(&scaled, width)),
                 Err(error) => failed = Some(error),
@@ -115,7 +145,10 @@ impl Encoder {
         })?;
         match failed {
             Some(error) => Err(error.into()),
-            None => Ok(Self { transform, theta_scale, x_scale, x_range, importance, prior: prior.clone() }),
+            None => {
+                let cells = counts.iter().zip(x_scale.std()).map(|(&count, std)| if count { (1.0 / std) as f32 } else { 0.0 }).collect();
+                Ok(Self { transform, theta_scale, x_scale, x_range, cells, importance, prior: prior.clone() })
+            }
         }
     }
 
@@ -141,6 +174,19 @@ impl Encoder {
         self.x_scale.forward(x)
     }
 
+    /// Adds uniform noise on ±½ to the features of encoded x (n, …) that are counts: the density of the sum at a count is then its probability, while that of the
+    /// counts themselves has no bound, and its fit no end (Theis et al. 2016, arXiv:1511.01844).
+    fn spread_counts(&self, x: &mut [f32], rng: &mut Rng) {
+        if self.cells.iter().all(|cell| *cell == 0.0) {
+            return;
+        }
+        for row in x.chunks_exact_mut(self.cells.len()) {
+            for (x, cell) in row.iter_mut().zip(&self.cells).filter(|(_, cell)| **cell > 0.0) {
+                *x += cell * (rng.uniform() - 0.5) as f32;
+            }
+        }
+    }
+
     /// ln p(z) of an encoded row, up to a constant.
     pub(super) fn log_prior(&self, z: &[f32]) -> f32 {
         let scales = self.theta_scale.mean().iter().zip(self.theta_scale.std());
@@ -150,18 +196,18 @@ impl Encoder {
         (self.prior.log_prob(&theta) + log_det) as f32
     }
 
-    /// p/p̃ of encoded rows over its mean; nothing where there is no proposal.
-    fn weights(&self, z: &[f32], weights: &mut Vec<f32>) {
+    /// p/p̃ of encoded rows with these numbers in the source, over its mean; nothing where there is no proposal.
+    fn weights(&self, rows: &[usize], z: &[f32], weights: &mut Vec<f32>) {
         weights.clear();
         let Some(importance) = &self.importance else { return };
         let d = self.transform.parameters.len();
         let (mut u, mut theta) = (vec![0.0; d], vec![0.0; d]);
-        for row in z.chunks_exact(d) {
+        for (&number, row) in rows.iter().zip(z.chunks_exact(d)) {
             for j in 0..d {
                 u[j] = f64::from(row[j]) * self.theta_scale.std()[j] + self.theta_scale.mean()[j];
             }
             self.transform.theta_from_unconstrained(&u, &mut theta);
-            weights.push((importance.ratio(&theta) / importance.mean) as f32);
+            weights.push((importance.ratio(number, &theta) / importance.mean) as f32);
         }
     }
 }
@@ -234,7 +280,7 @@ impl RowSource for PairRows<'_> {
         // The tables change hands; the batch gets them back, with their memory, at the next call.
         std::mem::swap(&mut rows.inputs[0], &mut self.batch.theta);
         std::mem::swap(&mut rows.inputs[1], &mut self.batch.x);
-        self.encoder.weights(&rows.inputs[0], &mut rows.weights);
+        self.encoder.weights(&self.batch.rows, &rows.inputs[0], &mut rows.weights);
         Ok(n)
     }
 }
@@ -283,6 +329,9 @@ impl RowSource for EngineRows<'_> {
             for (to, from) in [(0, 1), (1, 0)] {
                 std::mem::swap(&mut rows.inputs[to], &mut self.batch.inputs[from]);
             }
+            // Validation rows, which come in the order of the source, have the same noise in every epoch.
+            let epoch = if self.pairs.seed.is_some() { self.epoch } else { 0 };
+            self.pairs.encoder.spread_counts(&mut rows.inputs[0], &mut self.seed.stream("counts", (epoch << 32) | self.number));
             return Ok(n);
         }
         let (theta, x) = (&self.batch.inputs[0], &self.batch.inputs[1]);

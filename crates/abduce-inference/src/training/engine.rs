@@ -20,7 +20,8 @@ pub enum Engine {
     /// The posterior density as the flow of a vector field, by regression: flow matching (FMPE) or denoising score matching (NPSE), which the
     /// network's noise schedule decides.
     Field,
-    /// The likelihood: −mean log q(x | θ) (Papamakarios et al. 2019, arXiv:1805.07226).
+    /// The likelihood: −mean log q(x | θ) (Papamakarios et al. 2019, arXiv:1805.07226). Features of x that are whole numbers in every training row are counts:
+    /// uniform noise on ±½ is added to them while training, and q at a count is its probability.
     Nle,
     /// The likelihood-to-evidence ratio p(x | θ)/p(x).
     Nre(RatioLoss),

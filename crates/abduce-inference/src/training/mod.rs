@@ -14,71 +14,29 @@ mod contrast;
 mod encode;
 mod engine;
 mod ensemble;
+mod error;
+mod network;
 
 pub use checkpoint::{CheckpointFiles, Checkpoints, NoCheckpoints};
 pub use engine::{Engine, RatioLoss};
 pub use ensemble::stacking_weights;
+pub use error::TrainingError;
+pub use network::{NetSpec, NetworkSpec};
 
 use crate::diagnostics::InformationCurve;
-use crate::posterior::{FeatureRange, Kind, Member, Network, NetworkArchitecture, NetworkError, Posterior, PosteriorError};
+use crate::posterior::{FeatureRange, Member, Network, Posterior};
 use crate::prior::Prior;
-use abduce_data::{DataError, PairSource, ParameterInfo, Scaling, Seed, Split};
-use abduce_density::{Architecture, ClassifierArchitecture, ClassifierSpec, DensitySpec, Space};
-use abduce_diffusion::{NoiseRole, NoiseSchedule, NoisyRows};
+use abduce_data::{PairSource, ParameterInfo, Scaling, Seed, Split};
+use abduce_diffusion::{NoiseRole, NoisyRows};
 use abduce_nn::trainer::{Ending, Objective, RowSource, TrainConfig, TrainError, TrainState, train_on};
 use abduce_nn::width_rows::{WidthRole, WidthRows};
-use abduce_nn::{Compute, EmbeddingSpec, Graph, Layout};
+use abduce_nn::{Compute, Graph, Layout};
 use contrast::GroupLoss;
 use encode::{Encoder, EngineRows, PairRows};
+use network::network;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-
-/// One network of the ensemble.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NetSpec {
-    /// What learns.
-    pub network: NetworkSpec,
-    /// The network between what is conditioned on and the density or classifier.
-    pub embedding: EmbeddingSpec,
-    /// A word that tells it from the others; may be empty.
-    pub signature: String,
-}
-
-/// The part of a network behind the embedding.
-#[derive(Clone, Debug, PartialEq)]
-pub enum NetworkSpec {
-    /// A conditional density, for the posterior or the likelihood.
-    Density(DensitySpec),
-    /// A classifier, for the ratio.
-    Classifier(ClassifierSpec),
-    /// A vector field, for the posterior.
-    Field {
-        /// The path from data to noise.
-        schedule: NoiseSchedule,
-        /// The network.
-        network: abduce_diffusion::NetworkSpec,
-    },
-}
-
-impl NetworkSpec {
-    /// Where the parameters of the density live; the real line for all but densities.
-    pub const fn space(&self) -> Space {
-        match self {
-            Self::Density(density) => density.space(),
-            Self::Classifier(_) | Self::Field { .. } => Space::Reals,
-        }
-    }
-
-    /// The family's name, as in configuration files.
-    pub const fn family(&self) -> &'static str {
-        match self {
-            Self::Density(density) => density.family(),
-            Self::Classifier(classifier) => classifier.family(),
-            Self::Field { schedule, .. } => schedule.name(),
-        }
-    }
-}
 
 /// What to train, and on what.
 #[derive(Debug)]
@@ -90,7 +48,7 @@ pub struct TrainingTask<'a> {
     /// The prior.
     pub prior: &'a Prior,
     /// What θ was drawn from, where that is not the prior.
-    pub proposal: Option<&'a Prior>,
+    pub proposal: Option<Drawn<'a>>,
     /// Names of the parameters.
     pub parameters: &'a [ParameterInfo],
     /// The simulations.
@@ -111,104 +69,13 @@ pub struct TrainingTask<'a> {
     pub seed: Seed,
 }
 
-/// Why training failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TrainingError {
-    /// θ and the prior have different dimensions.
-    #[error("theta has {theta} columns but the prior has {prior} parameters")]
-    Dimension {
-        /// Columns of theta.
-        theta: usize,
-        /// Parameters of the prior.
-        prior: usize,
-    },
-    /// Some θ lie outside the prior's support.
-    #[error(
-        "{count} of {rows} rows of theta lie outside the prior; the first is row {row}, where {parameter} = {value} is not in [{low}, {high}]"
-    )]
-    OutsidePrior {
-        /// How many.
-        count: usize,
-        /// Of how many.
-        rows: usize,
-        /// The first such row.
-        row: usize,
-        /// Its first offending parameter.
-        parameter: String,
-        /// The value.
-        value: f32,
-        /// Lower bound.
-        low: f64,
-        /// Upper bound.
-        high: f64,
-    },
-    /// A parameter does not vary, so there is nothing to infer.
-    #[error("the parameter {0} has the same value in every training row: remove it from theta and from the prior")]
-    ConstantParameter(String),
-    /// Networks to go on from have other architectures.
-    #[error("the networks to go on from are not those that are to be trained")]
-    OtherStart,
-    /// A density over angles for a parameter that has no period.
-    #[error("a density over angles (ncsf) takes the bounds of each parameter's prior as one and the same point, but {0} has none")]
-    NotPeriodic(String),
-    /// Densities over angles beside densities over the real line.
-    #[error("densities over angles (ncsf) can't stand in one ensemble with others: train them in a run of their own")]
-    MixedSpaces,
-    /// No network is asked for.
-    #[error("the list of networks is empty")]
-    NoNets,
-    /// A network that the engine has no use for.
-    #[error("net {net}: {family} is a {is}, this engine learns with a {wants}")]
-    WrongNetwork {
-        /// Its index.
-        net: usize,
-        /// Its family.
-        family: &'static str,
-        /// What it is.
-        is: &'static str,
-        /// What is needed.
-        wants: &'static str,
-    },
-    /// A likelihood of data with constant features.
-    #[error("feature {feature} of x has the same value in every training row ({count} such features): the likelihood has no density there")]
-    ConstantData {
-        /// The first such feature.
-        feature: usize,
-        /// How many there are.
-        count: usize,
-    },
-    /// An ordered embedding for an engine that does not train its widths.
-    #[error("net {net}: an ordered embedding (iob) orders what is told about the parameters, which only the engine NPE trains")]
-    OrderedEngine {
-        /// Its index.
-        net: usize,
-    },
-    /// A network can't be built.
-    #[error("net {net}: {source}")]
-    Spec {
-        /// Its index.
-        net: usize,
-        /// Why.
-        source: NetworkError,
-    },
-    /// A network can't be trained.
-    #[error("net {net}: {source}")]
-    Train {
-        /// Its index.
-        net: usize,
-        /// Why.
-        source: TrainError<DataError>,
-    },
-    /// Stopped on request; what was reached is in the checkpoints.
-    #[error("training was stopped; it can be resumed")]
-    Interrupted,
-    /// Files.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// Scoring the members failed.
-    #[error(transparent)]
-    Posterior(#[from] PosteriorError),
+/// Simulations that are not drawn from the prior: their losses are weighted by p(θ)/p̃(θ), scaled to a mean of 1 over the training rows.
+#[derive(Clone, Copy, Debug)]
+pub enum Drawn<'a> {
+    /// From p̃.
+    From(&'a Prior),
+    /// p(θ)/p̃(θ) of each row of the source.
+    Weighted(&'a [f64]),
 }
 
 /// What is seen of training from outside. Called from the threads that train.
@@ -327,6 +194,8 @@ pub fn train_ensemble(
                     run.train(estimator.joint(), (training, validation), state_, observe)
                 }
             },
+            // What is corrected is learnt as a density.
+            Network::Corrected(corrected) => run.train(corrected.estimator().joint(), (training, validation), state_, observe),
             Network::Ratio(classifier) => run.train(classifier.joint(), (training, validation), state_, observe),
             Network::Field(field) => {
                 let schedule = &field.architecture().schedule;
@@ -434,46 +303,6 @@ impl Run<'_> {
         let sources = (&mut training, &mut validation);
         train_on(self.objective, graph, self.layout, self.compute, self.config, sources, state, observe)
     }
-}
-
-/// The network that `spec` asks for.
-fn network(task: &TrainingTask<'_>, net: usize, spec: &NetSpec) -> Result<Network, TrainingError> {
-    let (d, width) = (task.source.theta_len(), task.source.x_len());
-    let kind = match task.engine {
-        Engine::Npe | Engine::Field | Engine::Atomic { .. } => Kind::Npe,
-        Engine::Nle => Kind::Nle,
-        Engine::Nre(_) => Kind::Nre,
-    };
-    let (features, context) = if kind == Kind::Nle { (width, d) } else { (d, width) };
-    let embedding = spec.embedding.clone();
-    let (is, architecture) = match &spec.network {
-        NetworkSpec::Density(density) => {
-            ("density", NetworkArchitecture::Density(Architecture { density: density.clone(), embedding, features, context }))
-        }
-        NetworkSpec::Classifier(classifier) => {
-            let classifier = classifier.clone();
-            ("classifier", NetworkArchitecture::Classifier(ClassifierArchitecture { classifier, embedding, features, context }))
-        }
-        NetworkSpec::Field { schedule, network } => {
-            let (schedule, network) = (*schedule, network.clone());
-            let architecture = abduce_diffusion::Architecture { schedule, network, embedding, features, context };
-            ("vector field", NetworkArchitecture::Field(architecture))
-        }
-    };
-    let wants = match task.engine {
-        Engine::Nre(_) => "classifier",
-        Engine::Field => "vector field",
-        _ => "density",
-    };
-    let wrong = TrainingError::WrongNetwork { net, family: spec.network.family(), is, wants };
-    if is != wants {
-        return Err(wrong);
-    }
-    if matches!(spec.embedding, EmbeddingSpec::Iob { .. }) && task.engine != Engine::Npe {
-        return Err(TrainingError::OrderedEngine { net });
-    }
-    let built = architecture.build(kind).ok_or(wrong)?;
-    built.map_err(|source| TrainingError::Spec { net, source })
 }
 
 /// Runs the networks over as many single threads as there are; the first error ends the run, in the order of the networks.

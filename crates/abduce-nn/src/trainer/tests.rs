@@ -77,7 +77,7 @@ fn run(threads: usize, interrupt: Option<usize>) -> TrainState {
     if let Some(at) = interrupt {
         let stop = |s: &TrainState| if s.progress.history.len() == at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let ending = train(&graph, &layout, &compute, &config, (&mut source(1), &mut source(2)), &mut state, stop);
-        let left = state.progress.history.len() == at && learning_rate(&config, &state.progress).is_some();
+        let left = state.progress.history.len() == at && config.rate_after(&state.progress).is_some();
         assert_eq!(ending.ok(), Some(if left { Ending::Interrupted } else { Ending::Finished }));
     }
     let go_on = |_: &TrainState| ControlFlow::Continue(());

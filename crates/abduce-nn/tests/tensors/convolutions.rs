@@ -4,77 +4,66 @@ use crate::harness::{Params, Tensor, check, positions};
 use abduce_kernels::elementwise::Activation;
 use abduce_nn::layers::{Border, ChannelNorm, Conv, GlobalPool, Grid, GroupNorm, Pad, Pool, Pooling};
 
-/// coarse[p] = b + Σ_t fine[s p + t - pad] W[t], straight from the definition; on a torus for periodic borders.
-fn convolve(
-    x: &Tensor,
-    params: &Params<'_>,
-    extent: &[usize],
-    channels: usize,
+/// The patches of a convolution.
+#[derive(Clone, Copy)]
+struct Patches {
     kernel: usize,
     stride: usize,
     pad: usize,
     border: Border,
-) -> Tensor {
-    let mut y = Tensor::zeros(extent, channels);
-    let (weight, bias) = (params.get("c.weight"), params.get("c.bias"));
-    let taps = positions(&vec![kernel; x.extent.len()]);
-    for p in y.positions() {
-        for o in 0..channels {
-            let mut sum = bias[o];
-            for (t, tap) in taps.iter().enumerate() {
-                let Some(q) = meets(&p, tap, &x.extent, stride, pad, border) else { continue };
-                for i in 0..x.channels {
-                    sum += x.data[x.at(&q, i)] * weight[(t * x.channels + i) * channels + o];
-                }
-            }
-            let place = y.at(&p, o);
-            y.data[place] = sum;
-        }
-    }
-    y
 }
 
-/// fine[q] += coarse[p] W[t] wherever s p + t - pad = q.
-fn transpose(
-    x: &Tensor,
-    params: &Params<'_>,
-    extent: &[usize],
-    channels: usize,
-    kernel: usize,
-    stride: usize,
-    pad: usize,
-    border: Border,
-) -> Tensor {
-    let mut y = Tensor::zeros(extent, channels);
-    let (weight, bias) = (params.get("c.weight"), params.get("c.bias"));
-    for (i, v) in y.data.iter_mut().enumerate() {
-        *v = bias[i % channels];
+impl Patches {
+    /// Every (p, t, q) where tap number t of the patch at the coarse position p lies on the fine position q = s p + t - pad; on a torus for periodic borders.
+    fn meetings(self, coarse: &[usize], fine: &[usize]) -> Vec<(Vec<usize>, usize, Vec<usize>)> {
+        let taps = positions(&vec![self.kernel; fine.len()]);
+        let mut all = Vec::new();
+        for p in positions(coarse) {
+            for (t, tap) in taps.iter().enumerate() {
+                let along = |d: usize| -> Option<usize> {
+                    let (q, n) = ((self.stride * p[d] + tap[d]) as isize - self.pad as isize, fine[d] as isize);
+                    match self.border {
+                        Border::Periodic => Some(q.rem_euclid(n) as usize),
+                        Border::Zeros => (0..n).contains(&q).then_some(q as usize),
+                    }
+                };
+                if let Some(q) = (0..p.len()).map(along).collect() {
+                    all.push((p.clone(), t, q));
+                }
+            }
+        }
+        all
     }
-    let taps = positions(&vec![kernel; x.extent.len()]);
-    for p in x.positions() {
-        for (t, tap) in taps.iter().enumerate() {
-            let Some(q) = meets(&p, tap, extent, stride, pad, border) else { continue };
+
+    /// coarse[p] = b + Σ fine[q] W[t], straight from the definition.
+    fn convolve(self, fine: &Tensor, params: &Params<'_>, extent: &[usize], channels: usize) -> Tensor {
+        let mut y = Tensor::filled(extent, params.get("c.bias"));
+        let weight = params.get("c.weight");
+        for (p, t, q) in self.meetings(extent, &fine.extent) {
+            for o in 0..channels {
+                let place = y.at(&p, o);
+                for i in 0..fine.channels {
+                    y.data[place] += fine.data[fine.at(&q, i)] * weight[(t * fine.channels + i) * channels + o];
+                }
+            }
+        }
+        y
+    }
+
+    /// fine[q] = b + Σ coarse[p] W[t]ᵀ.
+    fn transpose(self, coarse: &Tensor, params: &Params<'_>, extent: &[usize], channels: usize) -> Tensor {
+        let mut y = Tensor::filled(extent, params.get("c.bias"));
+        let weight = params.get("c.weight");
+        for (p, t, q) in self.meetings(&coarse.extent, extent) {
             for o in 0..channels {
                 let place = y.at(&q, o);
-                for i in 0..x.channels {
-                    y.data[place] += x.data[x.at(&p, i)] * weight[(t * channels + o) * x.channels + i];
+                for i in 0..coarse.channels {
+                    y.data[place] += coarse.data[coarse.at(&p, i)] * weight[(t * channels + o) * coarse.channels + i];
                 }
             }
         }
+        y
     }
-    y
-}
-
-fn meets(p: &[usize], tap: &[usize], extent: &[usize], stride: usize, pad: usize, border: Border) -> Option<Vec<usize>> {
-    let along = |d: usize| -> Option<usize> {
-        let q = (stride * p[d] + tap[d]) as isize - pad as isize;
-        let n = extent[d] as isize;
-        match border {
-            Border::Periodic => Some(q.rem_euclid(n) as usize),
-            Border::Zeros => (0..n).contains(&q).then_some(q as usize),
-        }
-    };
-    (0..p.len()).map(along).collect()
 }
 
 fn conv(g: &mut abduce_nn::GraphBuilder<'_>, conv: Conv, x: &Grid) -> Grid {
@@ -109,7 +98,7 @@ fn convolutions_are_those_of_the_definition() {
             &[(extent, input)],
             ROUNDING,
             |g, x| conv(g, layer, &x[0]),
-            |params, x| convolve(&x[0], params, &coarse, output, kernel, stride, pad, border),
+            |params, x| Patches { kernel, stride, pad, border }.convolve(&x[0], params, &coarse, output),
         );
     }
 }
@@ -138,7 +127,7 @@ fn transposed_convolutions_are_those_of_the_definition() {
             &[(extent, input)],
             ROUNDING,
             |g, x| conv(g, layer, &x[0]),
-            |params, x| transpose(&x[0], params, &fine, output, kernel, stride, pad, border),
+            |params, x| Patches { kernel, stride, pad, border }.transpose(&x[0], params, &fine, output),
         );
     }
 }
@@ -151,7 +140,7 @@ fn wide_convolutions_are_those_of_the_definition() {
         &[(&[2, 2], 33)],
         ROUNDING,
         |g, x| conv(g, Conv::new(70, 3).pad(Pad::Same), &x[0]),
-        |params, x| convolve(&x[0], params, &[2, 2], 70, 3, 1, 1, Border::Zeros),
+        |params, x| Patches { kernel: 3, stride: 1, pad: 1, border: Border::Zeros }.convolve(&x[0], params, &[2, 2], 70),
     );
 }
 

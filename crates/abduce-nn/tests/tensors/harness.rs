@@ -25,6 +25,11 @@ impl Tensor {
         Self { extent: extent.to_vec(), channels, data: vec![0.0; extent.iter().product::<usize>() * channels] }
     }
 
+    /// `row` at every position.
+    pub(crate) fn filled(extent: &[usize], row: &[f64]) -> Self {
+        Self { extent: extent.to_vec(), channels: row.len(), data: row.repeat(extent.iter().product()) }
+    }
+
     /// Coordinates of all positions, in order.
     pub(crate) fn positions(&self) -> Vec<Vec<usize>> {
         positions(&self.extent)

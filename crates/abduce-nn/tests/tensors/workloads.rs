@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 /// Full networks for timing, narrow ones for the fixtures of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code)] // the tests use the narrow ones, xtask the full ones
 pub(crate) enum Size {
     /// As described.
     Full,

@@ -46,7 +46,7 @@ impl CompressArgs {
 /// Train on the rows of an array: writes model.safetensors, the held-out losses at every width and a summary.
 #[derive(Clone, Debug, clap::Args)]
 struct TrainArgs {
-    /// Rows of data or images (n, …): .npy, .npz, .csv, .tsv, or IDX files as MNIST's.
+    /// Rows of data or images (n, …): .npy, .npz, .csv, .tsv, .h5, .fits, or IDX files as MNIST's.
     data: PathBuf,
     /// Folder for what is written.
     #[arg(short, long)]
@@ -233,39 +233,59 @@ fn scaling(text: &str) -> Result<Scaling, String> {
     }
 }
 
+impl TrainArgs {
+    fn request(&self, session: &Session) -> Training {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| session.path(path));
+        Training {
+            data: session.path(&self.data),
+            target: path(&self.target),
+            test: path(&self.test),
+            test_target: path(&self.test_target),
+            out: session.path(&self.out),
+            latents: usize::from(self.width),
+            encoder: self.hidden.0.clone(),
+            decoder: self.decoder_hidden.as_ref().map_or_else(|| self.hidden.0.iter().rev().copied().collect(), |h| h.0.clone()),
+            conv: self.conv.0.clone(),
+            activation: activation(self.activation),
+            head: self.head,
+            weights: self.weights.clone(),
+            schedule: self.schedule,
+            scaling: self.scaling,
+            epochs: self.epochs as usize,
+            learning_rate: self.learning_rate,
+            batch: self.batch as usize,
+            repeats: usize::from(self.repeats),
+            separate: self.separate.clone(),
+            grown: if self.grown { Baseline::Grown } else { Baseline::None },
+            seed: self.seed,
+        }
+    }
+}
+
+/// A training by its words on the command line, those behind `abduce compress train`.
+///
+/// # Errors
+/// Words that the command does not know, with what they may be.
+pub fn training(session: &Session, words: &[String]) -> Result<Training, Error> {
+    #[derive(clap::Parser)]
+    #[command(no_binary_name = true, disable_help_flag = true)]
+    struct Words {
+        #[command(flatten)]
+        train: TrainArgs,
+    }
+    let parsed = <Words as clap::Parser>::try_parse_from(words).map_err(|error| {
+        let text = error.to_string();
+        let text = text.split("\n\nUsage:").next().unwrap_or(&text).split("\n\nFor more").next().unwrap_or_default();
+        Error::Usage { message: text.trim().trim_start_matches("error: ").to_string(), help: "see `abduce compress train --help`".into() }
+    })?;
+    Ok(parsed.train.request(session))
+}
+
 /// Runs the command; paths of what was written go to standard output.
 pub fn run(session: &Session, args: &CompressArgs) -> Result<Ending, Error> {
     let load = |path: &PathBuf| -> Result<Compressor, Error> { compress::load(&session.path(path)) };
     let written = match &args.action {
-        Action::Train(args) => {
-            let decoder = args.decoder_hidden.as_ref().map_or_else(|| args.hidden.0.iter().rev().copied().collect(), |h| h.0.clone());
-            compress::train(
-                session,
-                &Training {
-                    data: session.path(&args.data),
-                    target: args.target.as_ref().map(|path| session.path(path)),
-                    test: args.test.as_ref().map(|path| session.path(path)),
-                    test_target: args.test_target.as_ref().map(|path| session.path(path)),
-                    out: session.path(&args.out),
-                    latents: usize::from(args.width),
-                    encoder: args.hidden.0.clone(),
-                    decoder,
-                    conv: args.conv.0.clone(),
-                    activation: activation(args.activation),
-                    head: args.head,
-                    weights: args.weights.clone(),
-                    schedule: args.schedule,
-                    scaling: args.scaling,
-                    epochs: args.epochs as usize,
-                    learning_rate: args.learning_rate,
-                    batch: args.batch as usize,
-                    repeats: usize::from(args.repeats),
-                    separate: args.separate.clone(),
-                    grown: if args.grown { Baseline::Grown } else { Baseline::None },
-                    seed: args.seed,
-                },
-            )?
-        }
+        Action::Train(args) => compress::train(session, &args.request(session))?,
         Action::Encode(args) => {
             let model = load(&args.model)?;
             let data = compress::rows(&session.path(&args.data), &model.shape)?;
@@ -309,5 +329,13 @@ mod tests {
         assert_eq!(schedule("unit-sweep:0.1"), Ok(Schedule::UnitSweep { tolerance: 0.1 }));
         assert!(schedule("unit-sweep:7").is_err() && schedule("all").is_err());
         assert!(activation_name("SiLU").is_ok() && activation_name("sine").is_err());
+        let console = crate::session::Console { talk: crate::session::Talk::Quiet, audience: crate::session::Audience::File };
+        let session = Session::new(PathBuf::from("/"), abduce_kernels::Simd::best(), Some(1), console);
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let training = |text: &str| training(&session, &words(text));
+        let asked = training("x.npy -o code -k 3 --hidden 9,4").expect("a training");
+        assert_eq!((asked.latents, asked.encoder, asked.decoder), (3, vec![9, 4], vec![4, 9]));
+        let error = training("x.npy -o code --head msq").expect_err("no such head").to_string();
+        assert!(error.contains("'msq'") && error.contains("mse") && !error.contains("Usage"), "{error}");
     }
 }

@@ -5,7 +5,8 @@ use crate::error::Error;
 use crate::pipeline::Ending;
 use crate::present::{self, write_picture};
 use crate::session::{Session, json, print};
-use crate::stages::dimension::{of_losses, of_points};
+use crate::stages::dimension::{loss_curves, of_losses, of_points};
+use crate::stages::inputs::read_array;
 use abduce_data::Seed;
 use abduce_dimension::bottleneck::{EffectSettings, LossScale};
 use abduce_dimension::{CombinedSettings, Method};
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 /// Estimate the intrinsic dimension of points, or read it off the loss curves of an ordered bottleneck.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DimensionArgs {
-    /// Points as rows: .npy (any number of columns or trailing axes), .npz, .csv; with --method iob the .npz of loss curves.
+    /// Points as rows: .npy (any number of columns or trailing axes), .npz, .csv, .h5, .fits; with --method iob the .npz of loss curves.
     pub file: PathBuf,
     /// One or several methods; the first gives the answer.
     #[arg(long, value_delimiter = ',', default_value = "combined")]
@@ -96,7 +97,44 @@ pub enum LossName {
     Nats,
 }
 
+impl LossName {
+    /// By its name on the command line.
+    pub fn named(name: &str) -> Option<Self> {
+        <Self as clap::ValueEnum>::from_str(name, true).ok()
+    }
+
+    /// How losses are compared.
+    pub const fn scale(self) -> LossScale {
+        match self {
+            Self::Variance => LossScale::Variance,
+            Self::Nats => LossScale::Nats,
+        }
+    }
+}
+
+/// The methods behind names, each once, in the order of the names; none behind `iob`.
+pub fn methods(names: &[MethodName]) -> Vec<Method> {
+    let mut methods: Vec<Method> = Vec::new();
+    for method in names.iter().flat_map(|name| name.methods()) {
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    methods
+}
+
 impl MethodName {
+    /// By its name on the command line.
+    pub fn named(name: &str) -> Option<Self> {
+        <Self as clap::ValueEnum>::from_str(name, true).ok()
+    }
+
+    /// The names of the methods for points, with commas.
+    pub fn of_points() -> String {
+        let names = <Self as clap::ValueEnum>::value_variants().iter().filter(|&&method| method != Self::Iob);
+        names.filter_map(clap::ValueEnum::to_possible_value).map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ")
+    }
+
     fn methods(self) -> Vec<Method> {
         match self {
             Self::Combined => vec![Method::Combined],
@@ -137,25 +175,16 @@ pub fn run(session: &Session, args: &DimensionArgs) -> Result<Ending, Error> {
                 help: "ask for iob alone".into(),
             });
         }
-        let (scale, usual) = match args.loss {
-            LossName::Variance => (LossScale::Variance, 0.01),
-            LossName::Nats => (LossScale::Nats, 0.02),
-        };
         let settings = EffectSettings { seed: Seed(args.seed), ..EffectSettings::default() };
-        let report = of_losses(session, &file, scale, args.tolerance.unwrap_or(usual), args.effective_points, settings)?;
+        let report = of_losses(session, &loss_curves(&file)?, args.loss.scale(), args.tolerance, args.effective_points, settings)?;
         let text = if args.json { json(&report)? } else { present::dimension::bottleneck_table(&report) };
         let figure = args.plot.as_ref().map(|_| present::dimension::bottleneck_figure(&report)).transpose().map_err(drawn)?;
         (text, figure, report.warnings)
     } else {
-        let mut methods: Vec<Method> = Vec::new();
-        for method in args.method.iter().flat_map(|name| name.methods()) {
-            if !methods.contains(&method) {
-                methods.push(method);
-            }
-        }
+        let methods = methods(&args.method);
         let settings =
             CombinedSettings { references: args.references as usize, max_points: args.max_points as usize, seed: Seed(args.seed) };
-        let report = of_points(session, &file, &methods, settings)?;
+        let report = of_points(session, read_array::<f64>(&file, "x")?, &methods, settings)?;
         let text = if args.json { json(&report)? } else { present::dimension::table(&report) };
         let figure = args.plot.as_ref().map(|_| present::dimension::figure(&report)).transpose().map_err(drawn)?;
         (text, figure, report.warnings)

@@ -1,14 +1,14 @@
 //! `abduce estimate MODEL`: posterior means, medians or quantiles straight from data.
 
 use super::{ComputeArgs, notices};
-use crate::config::{self, DataConfig};
+use crate::config::{self, DataConfig, QuantityConfig};
 use crate::error::Error;
 use crate::pipeline::Ending;
 use crate::session::{Session, json, print};
-use crate::stages::estimate::{LearnArgs, announce, rows_for};
-use crate::stages::inputs::{PairFiles, dropped_rows, make_parent, write_array};
-use abduce_data::{Array, ParameterInfo, Seed, Split};
-use abduce_inference::estimate::{EstimateTask, Estimator, Quantity, train_estimator};
+use crate::stages::estimate::{LearnArgs, estimates, learn_quantity, rows_for};
+use crate::stages::inputs::{PairFiles, make_parent, write_array};
+use abduce_data::{ParameterInfo, Seed};
+use abduce_inference::estimate::Estimator;
 use std::path::PathBuf;
 
 /// Estimate parameters without a posterior: the mean and standard deviation, the median or quantiles of each, by a network trained on simulated pairs.
@@ -23,8 +23,8 @@ pub struct EstimateArgs {
     #[arg(long)]
     pub data: Option<PathBuf>,
     /// What of each parameter's posterior is learnt.
-    #[arg(long, value_enum, default_value_t = Wanted::Moments, requires = "data")]
-    pub quantity: Wanted,
+    #[arg(long, value_enum, default_value_t = QuantityConfig::Moments, requires = "data")]
+    pub quantity: QuantityConfig,
     /// Levels of the quantiles, increasing.
     #[arg(long, value_delimiter = ',', default_values_t = [0.025f32, 0.16, 0.5, 0.84, 0.975])]
     pub levels: Vec<f32>,
@@ -45,17 +45,6 @@ pub struct EstimateArgs {
     pub compute: ComputeArgs,
 }
 
-/// What is learnt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Wanted {
-    /// Mean and standard deviation.
-    Moments,
-    /// Median.
-    Median,
-    /// Quantiles at `--levels`.
-    Quantiles,
-}
-
 /// Runs the command.
 pub fn run(session: &Session, args: &EstimateArgs) -> Result<Ending, Error> {
     let path = session.path(&args.model);
@@ -63,30 +52,13 @@ pub fn run(session: &Session, args: &EstimateArgs) -> Result<Ending, Error> {
         Some(data) => {
             let data = config::load::<DataConfig>(data, &[], &session.working)?;
             notices(&session.console, &data);
-            let source = PairFiles::new(&data.config, &data.paths)?.open()?;
-            dropped_rows(&source).iter().for_each(|warning| session.console.warn(warning));
-            let quantity = match args.quantity {
-                Wanted::Moments => Quantity::Moments {},
-                Wanted::Median => Quantity::Median {},
-                Wanted::Quantiles => Quantity::Quantiles { levels: args.levels.clone() },
-            };
-            let parameters = if args.names.is_empty() {
-                ParameterInfo::numbered(source.theta_len())
-            } else {
-                args.names.iter().map(ParameterInfo::named).collect()
-            };
-            let seed = Seed(args.learn.seed);
-            let split = Split::by_fraction(source.kept(), args.learn.validation_fraction, seed)?;
-            announce(session, source.theta_len(), "parameters", source.x_len(), (split.train.len(), split.validation.len()));
-            let task = EstimateTask {
-                source: &source,
-                split: &split,
-                spec: args.learn.spec(),
-                nets: args.learn.nets,
-                train: args.learn.train(split.train.len()),
-                seed,
-            };
-            let (estimator, _, test) = train_estimator(&quantity, &parameters, &task, &session.compute)?;
+            let pairs = PairFiles::new(&data.config, &data.paths)?;
+            let names: Vec<ParameterInfo> = args.names.iter().map(ParameterInfo::named).collect();
+            let names = (!names.is_empty()).then_some(&names[..]);
+            let quantity = args.quantity.quantity(&args.levels);
+            let (estimator, test, dropped) =
+                learn_quantity(session, &pairs, &quantity, names, &args.learn.config(), Seed(args.learn.seed))?;
+            dropped.iter().for_each(|warning| session.console.warn(warning));
             make_parent(&path)?;
             estimator.save(&path)?;
             print(&json(&test)?)?;
@@ -96,13 +68,10 @@ pub fn run(session: &Session, args: &EstimateArgs) -> Result<Ending, Error> {
     };
     if let (Some(x), Some(out)) = (&args.x, &args.out) {
         let x = rows_for(&session.path(x), &estimator.x_shape)?;
-        let numbers = estimator.quantity.names();
-        let values = estimator.estimate(&session.compute, x.data())?;
-        let shape = vec![x.rows(), estimator.parameters.len(), numbers.len()];
-        write_array(&session.path(out), &Array::new(shape, values)?)?;
+        write_array(&session.path(out), &estimates(session, &estimator, &x)?)?;
         session.console.note(format_args!(
             "{} of {} parameters for {} observations",
-            numbers.join(", "),
+            estimator.quantity.names().join(", "),
             estimator.parameters.len(),
             x.rows()
         ));

@@ -3,11 +3,11 @@
 use super::ComputeArgs;
 use crate::error::Error;
 use crate::pipeline::Ending;
-use crate::session::{Session, json, print, warning};
-use crate::stages::estimate::{LearnArgs, announce, rows_for};
+use crate::session::{Session, json, print};
+use crate::stages::estimate::{LearnArgs, learn_models, rows_for};
 use crate::stages::inputs::{make_parent, read_array};
 use abduce_data::Seed;
-use abduce_inference::estimate::{ModelComparison, train_models};
+use abduce_inference::estimate::ModelComparison;
 use serde_json::json as value;
 use std::path::PathBuf;
 
@@ -37,9 +37,6 @@ pub struct ModelsArgs {
     pub compute: ComputeArgs,
 }
 
-/// A larger expected calibration error is worth a warning.
-const CALIBRATED: f64 = 0.05;
-
 /// Runs the command.
 pub fn run(session: &Session, args: &ModelsArgs) -> Result<Ending, Error> {
     let path = session.path(&args.model);
@@ -56,21 +53,11 @@ pub fn run(session: &Session, args: &ModelsArgs) -> Result<Ending, Error> {
             names.push(name.to_string());
             data.push(read_array(&session.path(file.as_ref()), "x")?);
         }
-        let rows: usize = data.iter().map(abduce_data::Array::rows).sum();
-        let held_out = (rows as f64 * args.learn.validation_fraction) as usize;
-        announce(session, names.len(), "models", data[0].row_len(), (rows - held_out, held_out));
-        let parts = (args.learn.spec(), args.learn.nets, args.learn.train(rows));
-        let (comparison, _, test) =
-            train_models(&names, &data, args.learn.validation_fraction, parts, &session.compute, Seed(args.learn.seed))?;
+        let (comparison, test, doubt) = learn_models(session, &names, &data, &args.learn.config(), Seed(args.learn.seed))?;
         make_parent(&path)?;
         comparison.save(&path)?;
         print(&json(&test)?)?;
-        if test.calibration_error > CALIBRATED {
-            session.console.warn(&warning(
-                format!("the probabilities are off by {:.3} on average", test.calibration_error),
-                "train on more simulations, or with more --nets",
-            ));
-        }
+        doubt.iter().for_each(|warning| session.console.warn(warning));
         comparison
     };
     if let Some(x) = &args.x {

@@ -45,6 +45,9 @@ pub struct SampleArgs {
     /// Of the steps after that, each so many-th is kept.
     #[arg(long)]
     pub thin: Option<usize>,
+    /// How often chains may double their length while they have not converged: R-hat of 1.01 or more, or fewer than 400 effective draws. 3 by default.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..=20))]
+    pub extensions: Option<u32>,
     /// Independent data of each observation, one after the other in the rows of the file (likelihoods, ratios and NPSE).
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: u32,
@@ -209,6 +212,7 @@ fn draws(session: &Session, args: &SampleArgs, posterior: &Posterior, x: &Array,
         num_chains: args.num_chains.unwrap_or(-1),
         burn_in: args.burn_in,
         thin: args.thin,
+        extensions: args.extensions.map(|n| n as usize),
         dist: args.dist,
         divergence: args.divergence,
         max_num_iters: args.max_num_iters,
@@ -245,6 +249,7 @@ fn of_abc(session: &Session, args: &SampleArgs, abc: &AbcPosterior) -> Result<()
         ("--num-chains", args.num_chains.is_some()),
         ("--burn-in", args.burn_in.is_some()),
         ("--thin", args.thin.is_some()),
+        ("--extensions", args.extensions.is_some()),
         ("--trials", args.trials > 1),
         ("--convergence", args.convergence.is_some()),
         ("--given", !args.given.is_empty()),

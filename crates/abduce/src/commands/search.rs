@@ -64,7 +64,7 @@ impl SearchArgs {
 /// Runs the command; the ensemble's run directory goes to standard output.
 pub fn run(session: &Session, args: &SearchArgs) -> Result<Ending, Error> {
     let study = args.load(session)?;
-    study.open(args.existing())?;
+    study.open(session, args.existing())?;
     study.work(session, args.workers.map_or(session.compute.threads.count(), NonZeroUsize::get))?;
     let results = study.conclude(session)?;
     if let Some(results) = &results {

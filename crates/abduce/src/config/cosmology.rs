@@ -6,7 +6,7 @@ use abduce_cosmology::design::Placement;
 use abduce_cosmology::galaxies::Hod;
 use abduce_cosmology::halos::catalogue::GroupMass;
 use abduce_cosmology::mesh::Scheme;
-use abduce_cosmology::pm::{Kernel, Spacing, Stepping};
+use abduce_cosmology::pm::{Kernel, ShortRange, Spacing, Stepping};
 use abduce_cosmology::statistics::Interlacing;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,9 @@ pub struct SimulationConfig {
     pub mesh_factor: usize,
     /// Kernel of the force.
     pub kernel: Kernel,
+    /// Forces of pairs of particles below the reach of the mesh (P³M), for haloes with cores: `{}` for the defaults. They want 40 steps or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub short_range: Option<ShortRange>,
     /// How steps are made.
     pub stepping: Stepping,
     /// Scale factor of the start, from second-order perturbation theory.
@@ -141,7 +144,8 @@ impl Default for SimulationConfig {
             box_size: 250.0,
             particles: 128,
             mesh_factor: 2,
-            kernel: Kernel::default(),
+            kernel: Kernel::Optimal,
+            short_range: None,
             stepping: Stepping::default(),
             start: 0.1,
             steps: 20,
@@ -402,6 +406,15 @@ impl Section for UniverseConfig {
             if !(a > s.start && a <= 1.0) {
                 let message = format!("z = {z} is a = {a:.4}, and the run goes from a = {} to 1", s.start);
                 findings.error(&format!("simulation.redshifts.{i}"), &message, "give redshifts after the start, or start earlier");
+            }
+        }
+        if let Some(short) = &s.short_range {
+            if let Err(error) = short.check(s.particles * s.mesh_factor) {
+                findings.error("simulation.short_range", &error.to_string(), "choose a value inside that range");
+            }
+            if s.kernel != Kernel::Optimal {
+                let message = "a force split between mesh and pairs has the kernel `optimal`";
+                findings.error("simulation.kernel", message, "leave out `kernel`, or `short_range`");
             }
         }
         match (s.transfer, &s.table) {

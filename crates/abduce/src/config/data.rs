@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Stored simulations: θ (n, d) and x (n, …), row by row in pairs. Files are `.npy`, `.npz` or `.csv`; names are joined to `in_dir`.
+/// Stored simulations: θ (n, d) and x (n, …), row by row in pairs. Files are `.npy`, `.npz`, `.csv`, `.h5` or `.fits` (`sims.h5:/theta` names an array); names are joined to `in_dir`.
 /// LtU-ILI's data files for StaticNumpyLoader and SBISimulator are read unchanged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

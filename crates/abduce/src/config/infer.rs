@@ -233,7 +233,7 @@ pub(crate) fn fill_engine_defaults(file: &mut Value) {
     let Some(model) = file.get_mut("model").and_then(Value::as_object_mut) else { return };
     let engine = model.get("engine").and_then(|engine| serde_json::from_value::<Engine>(engine.clone()).ok()).unwrap_or_default();
     let net = match engine {
-        Engine::Npe | Engine::Snpe | Engine::Tsnpe => return,
+        Engine::Npe | Engine::Snpe | Engine::SnpeA | Engine::SnpeB | Engine::Tsnpe => return,
         Engine::Nle | Engine::Snle => "maf",
         Engine::Nre | Engine::NreA | Engine::NreC | Engine::Bnre | Engine::Snre | Engine::SnreA | Engine::SnreC => "resnet",
         Engine::Fmpe | Engine::Npse => "mlp",

@@ -20,6 +20,7 @@ mod abc;
 mod cosmology;
 mod data;
 mod embeddings;
+mod estimate;
 mod explain;
 mod gflownet;
 mod infer;
@@ -47,6 +48,7 @@ pub use embeddings::{
     CnnConfig, DeepSetConfig, EmbeddingConfig, FcnConfig, GnnConfig, IobConfig, Padding, Pooling, ResNetConfig, ResidualMlpConfig,
     SetTransformerConfig, TransformerConfig, WidthWeights,
 };
+pub use estimate::{EstimateConfig, LearnConfig, ModelsConfig, QuantityConfig};
 pub use explain::explain;
 pub use gflownet::{EnvironmentConfig, GflownetConfig, MiuConfig, ProofConfig};
 pub use infer::{InferConfig, ModelConfig, Parameter, Schedule, TrainConfig};

@@ -21,7 +21,7 @@ pub enum Backend {
 
 /// What is learnt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("x-kind" = "engine", "x-unavailable" = support::ENGINES, "x-names" = ENGINE_NAMES))]
+#[schemars(extend("x-kind" = "engine", "x-names" = ENGINE_NAMES))]
 pub enum Engine {
     /// Neural posterior estimation: the posterior p(θ | x) itself, by maximum likelihood on simulated pairs.
     #[default]
@@ -51,6 +51,12 @@ pub enum Engine {
     /// Sequential NPE-C (APT): in `num_round` rounds simulations close in on one observation; needs a simulator and the observation.
     #[serde(rename = "SNPE")]
     Snpe,
+    /// Sequential NPE-A: rounds of simulations from a Gaussian around the last posterior, each round trained alone and corrected for its Gaussian; drawn by chains.
+    #[serde(rename = "SNPE_A")]
+    SnpeA,
+    /// Sequential NPE-B: the plain loss, weighted by prior over proposal.
+    #[serde(rename = "SNPE_B")]
+    SnpeB,
     /// Truncated sequential NPE: rounds of simulations from the prior, cut to where the posterior is.
     #[serde(rename = "TSNPE")]
     Tsnpe,
@@ -101,6 +107,8 @@ pub enum NetSort {
 
 /// Other names of engines: (theirs, ours). sbi calls its classes by the paper's names too.
 pub(crate) const ENGINE_NAMES: &[(&str, &str)] = &[
+    ("NPE_A", "NPE"),
+    ("NPE_B", "NPE"),
     ("NPE_C", "NPE"),
     ("APT", "NPE"),
     ("NLE_A", "NLE"),
@@ -119,7 +127,7 @@ pub(crate) const ENGINE_NAMES: &[(&str, &str)] = &[
 impl Engine {
     /// Whether it simulates while it trains.
     pub const fn is_sequential(self) -> bool {
-        matches!(self, Self::Snpe | Self::Tsnpe | Self::Snle | Self::Snre | Self::SnreA | Self::SnreC)
+        matches!(self, Self::Snpe | Self::SnpeA | Self::SnpeB | Self::Tsnpe | Self::Snle | Self::Snre | Self::SnreA | Self::SnreC)
     }
 
     /// Whether it accepts simulations in place of training nets.
@@ -130,7 +138,7 @@ impl Engine {
     /// What its nets are; ABC has none.
     pub const fn wants(self) -> Option<NetSort> {
         Some(match self {
-            Self::Npe | Self::Nle | Self::Snpe | Self::Tsnpe | Self::Snle => NetSort::Density,
+            Self::Npe | Self::Nle | Self::Snpe | Self::SnpeA | Self::SnpeB | Self::Tsnpe | Self::Snle => NetSort::Density,
             Self::Nre | Self::NreA | Self::NreC | Self::Bnre | Self::Snre | Self::SnreA | Self::SnreC => NetSort::Classifier,
             Self::Fmpe | Self::Npse => NetSort::Field,
             Self::Mcabc | Self::Smcabc => return None,

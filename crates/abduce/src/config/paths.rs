@@ -36,7 +36,7 @@ impl PathRules {
     /// An input: the first candidate that exists, or the first one at all, which the error of opening it will name.
     pub fn input(&self, path: &Path) -> PathBuf {
         let places = self.candidates(path);
-        places.iter().find(|place| place.exists()).unwrap_or(&places[0]).clone()
+        places.iter().find(|place| abduce_data::member::split(place).0.exists()).unwrap_or(&places[0]).clone()
     }
 
     /// An output: below the working directory.

@@ -2,6 +2,7 @@
 
 use super::data::DataConfig;
 use super::embeddings::EmbeddingConfig;
+use super::estimate::{EstimateConfig, ModelsConfig, check_estimates};
 use super::infer::{
     InferConfig, ModelConfig, Parameter, TrainConfig, check_embedding, check_priors, check_training, cpu, fill_backend_defaults,
     fill_engine_defaults, here,
@@ -15,6 +16,7 @@ use abduce_inference::prior::PriorSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What `abduce run` reads: simulate → train → sample → validate → report. The sections of training keep their names and keys from the
@@ -55,6 +57,12 @@ pub struct PipelineConfig {
     /// Apply the posterior to observations.
     #[serde(default)]
     pub sample: Option<SampleConfig>,
+    /// Estimates of the parameters beside the posterior, without a density: `NAME: {quantity: moments}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub estimate: BTreeMap<String, EstimateConfig>,
+    /// Compare the simulator of `simulate` with others: which one made the observations?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<ModelsConfig>,
     /// Test the posterior on held-out pairs.
     #[serde(default)]
     #[schemars(extend("x-aliases" = ["val"]))]
@@ -256,6 +264,22 @@ impl Section for PipelineConfig {
         }
         if (engine.is_sequential() || engine.is_abc()) && self.sample.is_none() {
             findings.error("model.engine", "this engine closes in on an observation, and there is none", "add `sample: {x_file: …}`");
+        }
+        check_estimates(&self.estimate, findings);
+        if let Some(models) = &self.models {
+            models.check(findings);
+            if self.simulate.is_none() {
+                findings.error("models", "there is no simulator to compare others with", "add a section `simulate`");
+            }
+        }
+        if (engine.is_sequential() || engine.is_abc()) && !(self.estimate.is_empty() && self.models.is_none()) {
+            let section = if self.estimate.is_empty() { "models" } else { "estimate" };
+            let help = "leave the section out, or name an engine that trains on simulations of the prior";
+            findings.error(
+                section,
+                "estimates are learnt on simulations of the prior, and this engine simulates for one observation",
+                help,
+            );
         }
         check_embedding(engine, self.embedding_net.as_ref(), findings);
         if self.validate.posterior_file.is_some() {

@@ -2,7 +2,7 @@
 //!
 //! The schema comes from the structs, so keys, types, ranges, choices, older names and ignored keys stand in one place, and every problem
 //! is found with its position, all in one pass. Extensions of the schema that this module reads: `x-aliases` (older names of a key),
-//! `x-ignored` (keys without effect), `x-unavailable-keys`, `x-kind`, `x-unavailable`, `x-names` and `x-substituted` (choices).
+//! `x-ignored` (keys without effect), `x-unavailable-keys`, `x-kind`, `x-names` and `x-substituted` (choices).
 
 use super::Notice;
 use super::nearest::{nearest, suggestion};
@@ -161,18 +161,8 @@ impl<'a> Reader<'a> {
             self.notice(node.span, message);
             return Some(json!(names[0]));
         }
-        let kind = schema["x-kind"].as_str().unwrap_or("value");
-        if schema["x-unavailable"].as_array().into_iter().flatten().any(|name| name.as_str().is_some_and(same)) {
-            self.unavailable(kind, &written, names, node.span);
-        } else {
-            self.unknown_name(kind, &written, names, node.span);
-        }
+        self.unknown_name(schema["x-kind"].as_str().unwrap_or("value"), &written, names, node.span);
         None
-    }
-
-    fn unavailable(&mut self, kind: &str, name: &str, available: &[&str], span: Span) {
-        let message = format!("{kind} {name} is not available in this version");
-        self.report(span, message, "not available", Some(format!("available: {}", available.join(", "))));
     }
 
     fn unknown_name(&mut self, kind: &str, name: &str, known: &[&str], span: Span) {
@@ -205,11 +195,7 @@ impl<'a> Reader<'a> {
             return self.within("class", class.span, |reader| reader.wrong_type("the name of a class", &class.value));
         };
         let Some(row) = classes.classes.iter().find(|row| row.class == written) else {
-            if classes.unavailable.contains(&written.as_str()) {
-                self.unavailable(classes.kind, written, &known, class.value.span);
-            } else {
-                self.unknown_name(classes.kind, written, &known, class.value.span);
-            }
+            self.unknown_name(classes.kind, written, &known, class.value.span);
             return None;
         };
         let empty = Yaml::Map(Vec::new());

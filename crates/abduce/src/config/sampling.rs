@@ -115,6 +115,9 @@ pub struct SampleParams {
     /// Of the steps after that, each so many-th is kept.
     #[schemars(range(min = 1))]
     pub thin: Option<usize>,
+    /// How often the chains of an observation may double their length while R-hat is 1.01 or more or fewer than 400 draws are effective (3).
+    #[schemars(range(max = 20))]
+    pub extensions: Option<usize>,
     /// vi: what is fitted (maf).
     pub dist: Option<VariationalDist>,
     /// vi: what is minimised (reverse).
@@ -147,6 +150,7 @@ impl Default for SampleParams {
             num_chains: -1,
             burn_in: None,
             thin: None,
+            extensions: None,
             dist: None,
             divergence: None,
             n_particles: None,

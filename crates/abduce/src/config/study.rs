@@ -8,24 +8,25 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What `abduce search` reads: an infer file and a data file, the keys of the infer file that may vary, and how to search.
+/// What `abduce search` reads: an infer file and a data file, or a pipeline; the keys of it that may vary, and how to search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StudyConfig {
-    /// The infer file that every trial changes.
+    /// The file that every trial changes: an infer file, or, where there is no `data`, a pipeline.
     pub base: PathBuf,
-    /// The data file.
-    pub data: PathBuf,
+    /// The data file of an infer file. A pipeline has data of its own, or simulates them once for all trials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
     /// The folder of the study; the command line's `-o` comes first.
     #[serde(default = "super::infer::here")]
     pub out_dir: PathBuf,
-    /// Seed of the proposals. Split, initial weights and shuffling follow from the seed of the infer file, for all trials alike.
+    /// Seed of the proposals. Split, initial weights and shuffling follow from the seed of the base file, for all trials alike.
     #[serde(default)]
     pub seed: u64,
     /// What a trial is judged by.
     #[serde(default)]
     pub objective: Objective,
-    /// Keys of the infer file with the values they may have, or `default`.
+    /// Keys of the base file with the values they may have, or `default`.
     #[serde(default)]
     pub search: SearchConfig,
     /// How values are proposed.
@@ -73,7 +74,7 @@ pub enum StorageConfig {
 #[serde(rename_all = "snake_case")]
 #[schemars(extend("x-kind" = "objective"))]
 pub enum Objective {
-    /// Mean log-density of the held-out pairs of the split in nats, of the best epoch, averaged over the nets of the infer file.
+    /// Mean log-density of the held-out pairs of the split in nats, of the best epoch, averaged over the nets of the base file.
     #[default]
     ValidationLogProb,
 }
@@ -84,7 +85,7 @@ pub enum Objective {
 pub enum SearchConfig {
     /// A space that is known by name.
     Named(NamedSpace),
-    /// Dotted keys of the infer file, as in `--set`: `model.nets.0.hidden_features: {int: [16, 512], log: true}`.
+    /// Dotted keys of the base file, as in `--set`: `model.nets.0.hidden_features: {int: [16, 512], log: true}`.
     Keys(BTreeMap<String, DimensionConfig>),
 }
 
@@ -267,7 +268,7 @@ impl StudyConfig {
         })
     }
 
-    /// The changes to the infer file that the values of a trial mean, as `--set` has them.
+    /// The changes to the base file that the values of a trial mean, as `--set` has them.
     pub fn overrides(&self, params: &BTreeMap<String, Value>) -> Vec<String> {
         let mut changes = Vec::new();
         for (key, config) in self.keys() {

@@ -3,12 +3,6 @@
 //! Names here parse and give a clear message at their line. Making something available means adding it to its struct or enum and deleting
 //! its row here.
 
-/// Names of a choice that exist in LtU-ILI or in `abduce`'s design, but not in this version.
-pub(crate) type Unavailable = &'static [&'static str];
-
-/// Engines, with sbi's aliases.
-pub(crate) const ENGINES: Unavailable = &["SNPE_A", "SNPE_B"];
-
 /// Keys of data files that belong to other loaders than the plain numpy one: (key, loader).
 pub(crate) const LOADER_KEYS: &[(&str, &str)] = &[
     ("x_root", "SummarizerDatasetLoader"),
@@ -88,8 +82,6 @@ pub(crate) struct Classes {
     pub(crate) modules: &'static [&'static str],
     /// Classes.
     pub(crate) classes: &'static [Class],
-    /// Classes that are not available.
-    pub(crate) unavailable: Unavailable,
 }
 
 /// Every kind of object that LtU-ILI writes as `{module, class, args}`.
@@ -123,7 +115,6 @@ pub(crate) const OBJECTS: &[Classes] = &[
             class("LowRankMultivariateNormal", "low_rank_multivariate_normal"),
             class("MultivariateTruncatedNormal", "multivariate_truncated_normal"),
         ],
-        unavailable: &[],
     },
     Classes {
         type_name: "EmbeddingConfig",
@@ -139,7 +130,6 @@ pub(crate) const OBJECTS: &[Classes] = &[
             class("Transformer", "transformer"),
             class("GNN", "gnn"),
         ],
-        unavailable: &[],
     },
     Classes {
         type_name: "MetricConfig",
@@ -156,7 +146,6 @@ pub(crate) const OBJECTS: &[Classes] = &[
             },
             Class { class: "TARP", name: "posterior_coverage", implied: Some(("plot_list", &["tarp"])) },
         ],
-        unavailable: &[],
     },
 ];
 

@@ -1,8 +1,8 @@
 //! The intrinsic dimension of an array of points, or of a bottleneck's loss curves.
 
-use super::inputs::read_array;
 use crate::error::Error;
 use crate::session::{Session, warning};
+use abduce_data::Array;
 use abduce_data::npz::Npz;
 use abduce_dimension::bottleneck::{EffectPoint, EffectSettings, LikelihoodRatio, LossCurves, LossScale, authors_rule, effect};
 use abduce_dimension::{Cleaning, Cloud, Combined, CombinedSettings, Crew, Method, Scale, survey};
@@ -59,11 +59,10 @@ pub struct DimensionReport {
 /// A statistic farther out than this, in standard deviations of the references, is worth a warning.
 const NOVEL: f64 = 5.0;
 
-/// Asks a file of points for its dimension by `methods`, of which the first is the answer.
-pub fn of_points(session: &Session, path: &Path, methods: &[Method], settings: CombinedSettings) -> Result<DimensionReport, Error> {
-    let array = read_array::<f64>(path, "x")?;
-    let cloud = Cloud::new(&array)?;
-    drop(array);
+/// Asks points, the rows of an array, for their dimension by `methods`, of which the first is the answer.
+pub fn of_points(session: &Session, points: Array<f64>, methods: &[Method], settings: CombinedSettings) -> Result<DimensionReport, Error> {
+    let cloud = Cloud::new(&points)?;
+    drop(points);
     let crew = Crew { simd: session.compute.simd, threads: session.compute.threads.clone() };
     let found = survey(&cloud, methods, settings, &crew)?;
     let estimates: Vec<MethodReport> = found
@@ -175,15 +174,11 @@ pub struct AuthorsRule {
     pub effective_points: f64,
 }
 
-/// Reads the dimension off loss curves in an npz file.
-pub fn of_losses(
-    session: &Session,
-    path: &Path,
-    scale: LossScale,
-    tolerance: f64,
-    effective_points: f64,
-    settings: EffectSettings,
-) -> Result<BottleneckReport, Error> {
+/// The loss curves in an npz file, with arrays `losses` (trainings, widths, rows) and `widths`.
+///
+/// # Errors
+/// The file is missing or damaged, or its arrays don't fit.
+pub fn loss_curves(path: &Path) -> Result<LossCurves, Error> {
     let mut archive = Npz::open(path)?;
     let widths = archive.read::<f64>("widths")?;
     let losses = archive.read::<f64>("losses")?;
@@ -191,7 +186,22 @@ pub fn of_losses(
         return Err(Error::failed(format!("{}: width {bad} is no whole number", path.display()), "`widths` holds the numbers of latents"));
     }
     let widths: Vec<usize> = widths.data().iter().map(|w| *w as usize).collect();
-    let curves = LossCurves::new(widths, &losses)?;
+    Ok(LossCurves::new(widths, &losses)?)
+}
+
+/// Reads the dimension off loss curves; at a tolerance of 0.01 of the variance, or 0.02 nats, where none is given.
+pub fn of_losses(
+    session: &Session,
+    curves: &LossCurves,
+    scale: LossScale,
+    tolerance: Option<f64>,
+    effective_points: f64,
+    settings: EffectSettings,
+) -> Result<BottleneckReport, Error> {
+    let tolerance = tolerance.unwrap_or(match scale {
+        LossScale::Variance => 0.01,
+        LossScale::Nats => 0.02,
+    });
     let crew = Crew { simd: session.compute.simd, threads: session.compute.threads.clone() };
     let mut tolerances = match scale {
         LossScale::Variance => settings.tolerances.clone(),
@@ -200,12 +210,12 @@ pub fn of_losses(
     tolerances.push(tolerance);
     tolerances.sort_by(|a, b| b.total_cmp(a));
     tolerances.dedup();
-    let curve = effect(&curves, &EffectSettings { tolerances, scale, ..settings }, &crew)?;
+    let curve = effect(curves, &EffectSettings { tolerances, scale, ..settings }, &crew)?;
     let Some(answer) = curve.iter().find(|point| point.tolerance == tolerance).copied() else {
         return Err(Error::failed(format!("no dimension at the tolerance {tolerance}"), "give a positive number"));
     };
     let authors_rule = (scale == LossScale::Variance)
-        .then(|| authors_rule(&curves, effective_points, LikelihoodRatio::Halved).ok())
+        .then(|| authors_rule(curves, effective_points, LikelihoodRatio::Halved).ok())
         .flatten()
         .map(|dimension| AuthorsRule { dimension, effective_points });
     let mut warnings = Vec::new();

@@ -8,7 +8,7 @@ use abduce_diffusion::Langevin;
 use abduce_inference::diagnostics::Warning;
 use abduce_inference::posterior::{ChainOptions, FitReport, Kind, Posterior, VariationalFamily, VariationalOptions};
 use abduce_inference::sampler::{Convergence, Divergence, HmcOptions, Method, NutsOptions, StretchOptions, WeightReport};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// How draws are made.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,6 +134,7 @@ pub fn chain_options(d: usize, method: SampleMethod, params: &SampleParams) -> C
         num_chains: asked.map(|n| n.max(least).next_multiple_of(multiple)),
         warmup_steps: params.burn_in.unwrap_or(options.warmup_steps),
         thin: params.thin.unwrap_or(options.thin),
+        extensions: params.extensions.unwrap_or(options.extensions),
         ..options
     }
 }
@@ -186,14 +187,7 @@ impl Quality {
     pub fn note(&self, method: &str) -> Option<String> {
         match self {
             Self::Exact(_) => None,
-            Self::Chains(convergence) => SamplingSummary::of(convergence).map(|summary| {
-                format!(
-                    "{method}: R-hat at most {:.3}, at least {:.0} effective draws, {} evaluations of the density",
-                    summary.r_hat_max,
-                    summary.ess_bulk_min.min(summary.ess_tail_min),
-                    summary.evaluations
-                )
-            }),
+            Self::Chains(convergence) => SamplingSummary::of(convergence).map(|summary| summary.note(method)),
             Self::Fits(fits) => {
                 let weights: Vec<WeightReport> = fits.iter().map(|fit| fit.weights).collect();
                 let steps = fits.iter().map(|fit| fit.steps).max().unwrap_or(0);
@@ -268,7 +262,7 @@ pub fn unreliable(weights: &[WeightReport], draws: usize) -> usize {
 }
 
 /// The worst of the chains of all observations.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SamplingSummary {
     /// Largest rank-normalised split R̂.
     pub r_hat_max: f64,
@@ -276,10 +270,12 @@ pub struct SamplingSummary {
     pub ess_bulk_min: f64,
     /// Smallest effective number of draws, tails.
     pub ess_tail_min: f64,
-    /// Observations with R̂ above 1.01 or an effective number below 400.
-    pub unconverged: usize,
-    /// Divergent trajectories.
-    pub divergences: u64,
+    /// Observations, counted from 0, whose chains have not converged ([`Convergence::has_converged`]).
+    pub unconverged: Vec<usize>,
+    /// Observations whose chains were made longer than asked for.
+    pub extended: usize,
+    /// Draws of the longest chains of one observation, together.
+    pub longest: usize,
     /// Evaluations of the density, all observations together.
     pub evaluations: u64,
 }
@@ -287,44 +283,62 @@ pub struct SamplingSummary {
 impl SamplingSummary {
     /// Of the chains of several observations; nothing where there are none.
     pub fn of(convergence: &[Convergence]) -> Option<Self> {
-        if convergence.is_empty() {
-            return None;
-        }
+        let shortest = convergence.iter().map(|c| c.draws).min()?;
         let smallest =
             |of: fn(&Convergence) -> &Vec<f64>| convergence.iter().flat_map(|c| of(c).iter().copied()).fold(f64::INFINITY, f64::min);
-        let worst = |c: &Convergence| c.r_hat.iter().copied().fold(0.0f64, f64::max);
         Some(Self {
-            r_hat_max: convergence.iter().map(worst).fold(0.0, f64::max),
+            r_hat_max: convergence.iter().map(|c| c.worst().1).fold(0.0, f64::max),
             ess_bulk_min: smallest(|c| &c.ess_bulk),
             ess_tail_min: smallest(|c| &c.ess_tail),
-            unconverged: convergence.iter().filter(|c| worst(c) > R_HAT || c.min_ess() < ESS).count(),
-            divergences: convergence.iter().map(|c| c.divergences).sum(),
+            unconverged: (0..convergence.len()).filter(|&i| !convergence[i].has_converged()).collect(),
+            extended: convergence.iter().filter(|c| c.draws > shortest).count(),
+            longest: convergence.iter().map(|c| c.draws).max()?,
             evaluations: convergence.iter().map(|c| c.evaluations).sum(),
         })
     }
 
+    /// One line.
+    fn note(&self, method: &str) -> String {
+        let extended = match self.extended {
+            0 => String::new(),
+            n => format!("; chains of {n} observations went on, to {} draws at most", self.longest),
+        };
+        format!(
+            "{method}: R-hat at most {:.3}, at least {:.0} effective draws, {} evaluations of the density{extended}",
+            self.r_hat_max,
+            self.ess_bulk_min.min(self.ess_tail_min),
+            self.evaluations
+        )
+    }
+
     /// What to say about chains that have not converged.
     pub fn warning(&self, observations: usize) -> Option<Warning> {
-        (self.unconverged > 0).then(|| {
-            warning(
-                format!(
-                    "the chains of {} of {observations} observations have not converged: R-hat up to {:.3}, effective draws down to {:.0}",
-                    self.unconverged, self.r_hat_max, self.ess_bulk_min
-                ),
-                "take more draws, a larger `thin` or `burn_in`, or another method",
-            )
-        })
+        if self.unconverged.is_empty() {
+            return None;
+        }
+        let mut which = self.unconverged.iter().take(LISTED).map(usize::to_string).collect::<Vec<_>>().join(", ");
+        if self.unconverged.len() > LISTED {
+            which.push_str(", …");
+        }
+        let of = if observations > 1 { format!(" (numbers {which}, from 0)") } else { String::new() };
+        Some(warning(
+            format!(
+                "the chains of {} of {observations} observations have not converged: R-hat up to {:.3}, effective draws down to {:.0}{of}",
+                self.unconverged.len(),
+                self.r_hat_max,
+                self.ess_bulk_min.min(self.ess_tail_min)
+            ),
+            "take more draws, a larger `extensions`, `thin` or `burn_in`, or another method",
+        ))
     }
 }
 
+/// Observations that a warning names.
+const LISTED: usize = 10;
 /// Vehtari et al. 2015 (arXiv:1507.02646): weights with a larger Pareto shape are not to be used.
 pub const K_HAT: f64 = 0.7;
 /// Share of effective draws above which weights count as constant.
 const CONSTANT: f64 = 0.99;
-/// Vehtari et al. 2021 (arXiv:1903.08008): chains with a larger R̂ are not to be used…
-const R_HAT: f64 = 1.01;
-/// …nor fewer effective draws than these.
-const ESS: f64 = 400.0;
 
 /// Draws beyond this size are a mistake in a number.
 const MOST_BYTES: usize = 1 << 37;

@@ -3,6 +3,8 @@
 use crate::config::{DataConfig, NanRows, PathRules};
 use crate::error::Error;
 use crate::session::warning;
+use abduce_data::fits::FitsFile;
+use abduce_data::member;
 use abduce_data::npy::{self, RowFile};
 use abduce_data::npz::Npz;
 use abduce_data::rundir::DataFile;
@@ -51,7 +53,8 @@ impl PairFiles {
 
     /// Size and hash of both files.
     pub fn hashes(&self) -> Result<Vec<DataFile>, Error> {
-        Ok(vec![DataFile::of("theta", &self.theta)?, DataFile::of("x", &self.x)?])
+        let file = |path: &Path| member::split(path).0;
+        Ok(vec![DataFile::of("theta", &file(&self.theta))?, DataFile::of("x", &file(&self.x))?])
     }
 
     /// Opens the pairs; npy files larger than the buffer stay on disk.
@@ -106,8 +109,12 @@ pub fn dropped_rows(source: &PairSource) -> Option<Warning> {
     })
 }
 
-/// A `.npy` file, the array `name` (or the only one) of a `.npz`, or all columns of a `.csv` with a header.
-pub fn read_array<T: npy::Element>(path: &Path, name: &str) -> Result<Array<T>, Error> {
+/// A `.npy` file, the array `name` (or the only one) of a `.npz` or `.h5`, all columns of a `.csv` with a header or of a FITS table, or an image in FITS.
+/// `sims.h5:/group/theta`, `chains.npz:theta` and `halos.fits:MASS` name an array themselves.
+pub fn read_array<T: hdf5::Number>(path: &Path, name: &str) -> Result<Array<T>, Error> {
+    let (path, named) = member::split(path);
+    let path = path.as_path();
+    let only = |names: Vec<String>| named.clone().unwrap_or_else(|| if names.len() == 1 { names[0].clone() } else { name.to_string() });
     let table = |delimiter| -> Result<Array<T>, Error> {
         let table = Table::read(path, delimiter)?;
         let values = table.values();
@@ -116,14 +123,54 @@ pub fn read_array<T: npy::Element>(path: &Path, name: &str) -> Result<Array<T>, 
     match extension(path).as_str() {
         "npz" => {
             let mut archive = Npz::open(path)?;
-            let names = archive.names();
-            let only = names.first().filter(|_| names.len() == 1).cloned();
-            Ok(archive.read(&only.unwrap_or_else(|| name.to_string()))?)
+            let name = only(archive.names());
+            Ok(archive.read(&name)?)
+        }
+        "h5" | "hdf5" => hdf5::read(path, only),
+        "fits" | "fit" => {
+            let file = FitsFile::open(path)?;
+            let found = match (&named, file.tables().first()) {
+                (Some(column), Some(table)) => {
+                    let values = file.read(table, &[column])?.swap_remove(0);
+                    let width = values.len() / table.rows.max(1);
+                    Array::new(if width == 1 { vec![table.rows] } else { vec![table.rows, width] }, values)?
+                }
+                _ => file.array()?,
+            };
+            Ok(Array::new(found.shape().to_vec(), found.data().iter().map(|value| T::from_f64(*value)).collect())?)
         }
         "csv" => table(Delimiter::Comma),
         "tsv" => table(Delimiter::Tab),
         "txt" | "dat" => table(Delimiter::Whitespace),
         _ => Ok(RowFile::open(path)?.read_all()?),
+    }
+}
+
+#[cfg(feature = "hdf5")]
+mod hdf5 {
+    use super::{Array, Error, Path, npy};
+    use abduce_data::hdf5::{Hdf5File, Hdf5Value};
+
+    /// What arrays are read as.
+    pub trait Number: npy::Element + Hdf5Value {}
+    impl<T: npy::Element + Hdf5Value> Number for T {}
+
+    pub(super) fn read<T: Number>(path: &Path, name: impl Fn(Vec<String>) -> String) -> Result<Array<T>, Error> {
+        let file = Hdf5File::open(path)?;
+        Ok(file.read(&name(file.arrays("/")?))?)
+    }
+}
+
+#[cfg(not(feature = "hdf5"))]
+mod hdf5 {
+    use super::{Array, Error, Path, npy};
+
+    /// What arrays are read as.
+    pub trait Number: npy::Element {}
+    impl<T: npy::Element> Number for T {}
+
+    pub(super) fn read<T: Number>(path: &Path, _: impl Fn(Vec<String>) -> String) -> Result<Array<T>, Error> {
+        Err(Error::failed(format!("{} is an HDF5 file", path.display()), "this program was built without the feature `hdf5`"))
     }
 }
 

@@ -243,7 +243,13 @@ pub const fn activation(name: Activation) -> ActivationName {
 pub const fn engine(model: &ModelConfig, train: &TrainConfig) -> Engine {
     match model.engine {
         // ABC has no nets that could learn anything, and does not come here.
-        config::Engine::Npe | config::Engine::Snpe | config::Engine::Tsnpe | config::Engine::Mcabc | config::Engine::Smcabc => Engine::Npe,
+        config::Engine::Npe
+        | config::Engine::Snpe
+        | config::Engine::SnpeA
+        | config::Engine::SnpeB
+        | config::Engine::Tsnpe
+        | config::Engine::Mcabc
+        | config::Engine::Smcabc => Engine::Npe,
         config::Engine::Nle | config::Engine::Snle => Engine::Nle,
         config::Engine::Fmpe | config::Engine::Npse => Engine::Field,
         config::Engine::Nre | config::Engine::Snre => Engine::Nre(RatioLoss::Multiclass { atoms: train.num_atoms }),
@@ -267,6 +273,8 @@ pub const fn strategy(model: &ModelConfig, train: &TrainConfig) -> Strategy {
     match engine(model, train) {
         Engine::Nle => Strategy::Likelihood,
         Engine::Nre(loss) => Strategy::Ratio(loss),
+        _ if matches!(model.engine, config::Engine::SnpeA) => Strategy::Corrected,
+        _ if matches!(model.engine, config::Engine::SnpeB) => Strategy::Weighted,
         _ if matches!(model.engine, config::Engine::Tsnpe) => Strategy::Truncated { cut: 1e-4 },
         _ => {
             let loss = if train.use_combined_loss { AtomicLoss::WithPriorPairs } else { AtomicLoss::Atoms };

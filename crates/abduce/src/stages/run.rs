@@ -69,7 +69,7 @@ pub fn fingerprint(parts: &impl Serialize) -> Result<String, Error> {
 #[derive(Clone, Debug)]
 pub struct Stage<'a> {
     /// Its name in `state.json` and `timings.json`.
-    pub name: &'static str,
+    pub name: &'a str,
     /// A hash of everything that it depends on.
     pub fingerprint: &'a str,
     /// What it writes; done means that these exist.

@@ -12,7 +12,7 @@ use abduce_data::{PairSource, ParameterInfo, RunDir, Scaling, Seed, Split};
 use abduce_inference::diagnostics::{Severity, Warning};
 use abduce_inference::prior::Prior;
 use abduce_inference::training::{
-    self, CheckpointFiles, Checkpoints, NetSpec, Observer, Silent, Trained, TrainingError, TrainingTask, train_ensemble,
+    self, CheckpointFiles, Checkpoints, Drawn, NetSpec, Observer, Silent, Trained, TrainingError, TrainingTask, train_ensemble,
 };
 use abduce_nn::trainer::TrainState;
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ pub fn train_watched(
         engine: engine(&infer.model, &infer.train_args),
         name: &infer.model.name,
         prior: &prior,
-        proposal: proposal.as_ref(),
+        proposal: proposal.as_ref().map(Drawn::From),
         parameters: &parameters,
         source: &source,
         split: &split,

@@ -8,7 +8,7 @@ use super::train::prefix;
 use crate::config::{CoverageConfig, CoveragePlot, DrawsConfig, MetricConfig, SinglePosteriorConfig, ValConfig};
 use crate::error::Error;
 use crate::present::posterior::write_corner;
-use crate::present::run::{CURVES, METRICS};
+use crate::present::run::{CURVES, METRICS, SAMPLING};
 use crate::present::validation::{PlotSelection, write_plots};
 use crate::session::{Session, json, warning};
 use abduce_data::artefact::write_atomic;
@@ -186,6 +186,11 @@ fn one(
             }
             MetricConfig::SinglePosterior(config) => single(session, test, posterior, pairs, (folder, &stem), config)?,
         }
+    }
+    if let Some(note) = measured.quality.note("draws") {
+        session.console.note(note);
+        let text = json(&measured.quality)?;
+        write_atomic(&folder.join(format!("{net}{SAMPLING}")), |out| out.write_all(text.as_bytes()))?;
     }
     for (name, text) in [(METRICS, json(&validation.metrics)?), (CURVES, json(&validation.curves)?)] {
         write_atomic(&folder.join(format!("{net}{name}")), |out| out.write_all(text.as_bytes()))?;

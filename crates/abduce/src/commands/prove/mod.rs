@@ -31,7 +31,7 @@ enum Action {
     Stats(stats::StatsArgs),
     Extract(extract::ExtractArgs),
     CheckProof(check_proof::CheckProofArgs),
-    Search(search::SearchArgs),
+    Search(Box<search::SearchArgs>),
 }
 
 /// Runs the command.

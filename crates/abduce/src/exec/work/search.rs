@@ -40,11 +40,11 @@ impl SearchWork {
         match args.existing() {
             ExistingStudy::Restart => {
                 ShardFolder::of(&study.folder).remove()?;
-                study.open(ExistingStudy::Restart)?;
+                study.open(session, ExistingStudy::Restart)?;
             }
             // Submitting again is going on.
-            ExistingStudy::Refuse if planned => study.open(ExistingStudy::Join)?,
-            other => study.open(other)?,
+            ExistingStudy::Refuse if planned => study.open(session, ExistingStudy::Join)?,
+            other => study.open(session, other)?,
         }
         let work = Self {
             working: session.working.clone(),

@@ -188,7 +188,7 @@ fn packed(worker: &Worker<'_>, range: Range<usize>, (measured, draws, d): (&[Mea
         match &own.quality {
             Quality::Chains(chains) => {
                 let numbers: Vec<f64> = chains.iter().flat_map(numbers_of_chains).collect();
-                tensors.push((format!("{k}.chains"), halves(&[chains.len(), 3 * d + 4], &numbers)?));
+                tensors.push((format!("{k}.chains"), halves(&[chains.len(), 3 * d + 5], &numbers)?));
             }
             Quality::Fits(fits) => {
                 let numbers: Vec<f64> = fits.iter().flat_map(numbers_of_fit).collect();
@@ -213,7 +213,7 @@ fn unpacked(path: &Path, file: &ModelFile, posteriors: usize) -> Result<Vec<Meas
         let has = |name: &str| file.tensors.iter().any(|(own, _)| *own == format!("{k}.{name}"));
         let quality = if has("chains") {
             let numbers = whole(file.tensor(path, &format!("{k}.chains"))?);
-            Quality::Chains(numbers.chunks_exact(3 * d + 4).map(|numbers| chains_of_numbers(numbers, d)).collect())
+            Quality::Chains(numbers.chunks_exact(3 * d + 5).map(|numbers| chains_of_numbers(numbers, d)).collect())
         } else if has("fits") {
             let numbers = whole(file.tensor(path, &format!("{k}.fits"))?);
             Quality::Fits(numbers.chunks_exact(FIT_NUMBERS).map(fit_of_numbers).collect())
@@ -234,7 +234,7 @@ fn unpacked(path: &Path, file: &ModelFile, posteriors: usize) -> Result<Vec<Meas
 /// What is known about an observation's chains, in one row; an acceptance that there is none of is NaN.
 fn numbers_of_chains(chains: &Convergence) -> impl Iterator<Item = f64> + '_ {
     let per_parameter = [&chains.r_hat, &chains.ess_bulk, &chains.ess_tail].into_iter().flatten().copied();
-    let counts = [chains.divergences, chains.evaluations, chains.non_finite].map(|count| count as f64);
+    let counts = [chains.divergences, chains.evaluations, chains.non_finite, chains.draws as u64].map(|count| count as f64);
     per_parameter.chain([chains.acceptance_rate.unwrap_or(f64::NAN)]).chain(counts)
 }
 
@@ -248,6 +248,7 @@ fn chains_of_numbers(numbers: &[f64], d: usize) -> Convergence {
         divergences: rest[1] as u64,
         evaluations: rest[2] as u64,
         non_finite: rest[3] as u64,
+        draws: rest[4] as usize,
     }
 }
 

@@ -155,7 +155,8 @@ fn method(files: &RunFiles, posterior: &Posterior) -> String {
             NoiseSchedule::FlowMatching { .. } => "flow-matching posterior estimation",
             _ => "neural posterior score estimation",
         },
-        Some(Network::Posterior(_)) | None => "neural posterior estimation",
+        // What is corrected is a posterior all the same.
+        Some(Network::Posterior(_) | Network::Corrected(_)) | None => "neural posterior estimation",
     };
     let rounds = match training_config(files) {
         Some((model, train)) if model.engine.is_sequential() => format!(" in {} rounds", train.num_round),

@@ -1,10 +1,12 @@
 //! Simulated universes: particles, haloes, galaxies, summaries, each stage from the files of the one before.
 
 pub mod catalogues;
+pub mod output;
 pub mod particles;
 pub mod pictures;
 pub mod suite;
 pub mod summary;
+pub mod target;
 
 use crate::error::Error;
 use abduce_cosmology::files::FileError;

@@ -10,7 +10,7 @@ use abduce_cosmology::background::Radiation;
 use abduce_cosmology::files::{Description, Kind};
 use abduce_cosmology::growth::Growth;
 use abduce_cosmology::initial::{Amplitudes, Derivative, LinearField, ModeCut, Order, Phases, WhiteNoise};
-use abduce_cosmology::pm::{Estimate, LatticeStart, PmOptions, Schedule, Snapshot, Softening, Solver, Stepping};
+use abduce_cosmology::pm::{Estimate, Forecast, LatticeStart, PmOptions, Progress, Schedule, Snapshot, Softening, Solver, Stepping};
 use abduce_cosmology::power::{LinearPower, read_table};
 use abduce_data::Seed;
 use abduce_kernels::Threads;
@@ -64,7 +64,13 @@ pub fn table_path(config: &SimulationConfig, paths: &PathRules) -> Option<std::p
 
 /// How gravity is solved.
 pub fn options(config: &SimulationConfig) -> PmOptions {
-    PmOptions { mesh_factor: config.mesh_factor, kernel: config.kernel, softening: Softening::None, stepping: config.stepping }
+    PmOptions {
+        mesh_factor: config.mesh_factor,
+        kernel: config.kernel,
+        softening: Softening::None,
+        stepping: config.stepping,
+        short_range: config.short_range,
+    }
 }
 
 /// What a snapshot of this run says about itself.
@@ -104,11 +110,12 @@ pub fn simulate(
     let schedule = Schedule::spaced(s.start, last, s.steps, s.spacing, outputs)?;
     if let Some(console) = watch.console {
         console.note(format_args!(
-            "{}³ particles of {:.2e} Msun/h in {} Mpc/h, mesh {}³, {} steps; about {} of memory",
+            "{}³ particles of {:.2e} Msun/h in {} Mpc/h, mesh {}³{}, {} steps; about {} of memory",
             s.particles,
             cosmology.particle_mass_msun_h(s.particles, s.box_size),
             s.box_size,
             s.particles * s.mesh_factor,
+            if s.short_range.is_some() { " and pairs" } else { "" },
             schedule.steps(),
             bytes(estimate.peak)
         ));
@@ -132,23 +139,34 @@ pub fn simulate(
         momenta: &start.momenta,
         perturbation: fields.as_ref().map(|fields| [&fields.first[..], &fields.second[..]]),
     };
+    let stops = schedule.clone();
     let mut solver = Solver::new(&lattice, &growth, schedule, &options, threads)?;
     drop(fields);
     drop(start);
     if let Some(console) = watch.console {
         console.note(format_args!("initial conditions at a = {}: {}", s.start, duration(begun.elapsed().as_secs_f64())));
     }
+    let spacing = s.box_size / s.particles as f64;
+    let forecast = watch.console.map(|_| Forecast::new(&stops, outputs, &options, spacing, &growth, power));
     let mut stepping = Instant::now();
     let mut last_line = Instant::now();
-    let progress = |done: usize, steps: usize| {
+    // Times of the first steps, and what of them went to pairs.
+    let mut first = [(Duration::ZERO, Duration::ZERO); 3];
+    let mut before = (Duration::ZERO, Duration::ZERO);
+    let progress = |at: Progress| {
+        let Progress { done, steps, on_pairs } = at;
         if let Some(console) = watch.console {
+            let elapsed = stepping.elapsed();
+            if (1..=first.len()).contains(&done) {
+                first[done - 1] = (elapsed - before.0, on_pairs - before.1);
+            }
+            before = (elapsed, on_pairs);
             if done == 0 {
-                // The first force is one of steps + 1.
-                let per_force = stepping.elapsed().as_secs_f64();
-                console.note(format_args!("about {} for {steps} steps", duration(per_force * steps as f64)));
-                stepping = Instant::now();
+                (stepping, before.0) = (Instant::now(), Duration::ZERO);
+            } else if let Some(forecast) = forecast.as_ref().filter(|_| done == first.len() && steps > done) {
+                console.note(format_args!("about {} for {steps} steps", duration(forecast.duration(first).as_secs_f64())));
             } else if last_line.elapsed() >= LINE_INTERVAL || done == steps {
-                let elapsed = stepping.elapsed().as_secs_f64();
+                let elapsed = elapsed.as_secs_f64();
                 let left = elapsed / done as f64 * (steps - done) as f64;
                 console.note(format_args!("step {done} of {steps}, {}, {} left", duration(elapsed), duration(left)));
                 last_line = Instant::now();

@@ -71,6 +71,12 @@ impl Estimators {
     /// # Errors
     /// Tracers outside the box or not finite, or none at all.
     pub fn measure(&self, positions: &[[f32; 3]], velocities: &[[f32; 3]], of: &Description, threads: &Threads) -> Result<Measured, Error> {
+        if positions.is_empty() {
+            return Err(Error::failed(
+                format!("at a = {:.6} there is nothing to measure: the catalogue is empty", of.a),
+                "resolve or populate smaller haloes, enlarge the box, or leave this epoch out",
+            ));
+        }
         let seen;
         let positions = match self.config.space {
             SpaceConfig::Real => positions,

@@ -1,5 +1,6 @@
 //! A hyper-parameter study: workers that claim trials from a shared journal, and the ensemble of the best.
 
+mod base;
 mod record;
 mod results;
 mod trial;
@@ -8,7 +9,7 @@ pub use results::{Results, ensemble_folder};
 
 use super::inputs::{PairFiles, make_folder};
 use super::run::fingerprint;
-use crate::config::{self, DataConfig, InferConfig, StudyConfig};
+use crate::config::{self, InferConfig, StudyConfig};
 use crate::error::Error;
 use crate::exec::files::host;
 use crate::pipeline::VERSION;
@@ -17,6 +18,7 @@ use abduce_data::artefact::write_atomic;
 use abduce_data::rundir::{CONFIG, DataFile};
 use abduce_data::{DataError, Seed};
 use abduce_inference::study::{Params, Sampler, Space, StudyHeader, TrialRecord};
+use base::Base;
 use record::{Place, Shared};
 use serde_json::json;
 use std::io::Write as _;
@@ -46,8 +48,7 @@ pub struct Study {
     pub trials: usize,
     /// A hash of everything that scores depend on.
     pub hash: String,
-    base: PathBuf,
-    working: PathBuf,
+    base: Base,
     pairs: PairFiles,
     space: Space,
     sampler: Sampler,
@@ -76,27 +77,23 @@ pub struct StudyChanges<'a> {
 }
 
 impl Study {
-    /// Reads the study file, the infer file and the data file.
+    /// Reads the study file and the files that it names.
     ///
     /// # Errors
     /// A file is not as it should be, or a key cannot vary.
     pub fn load(session: &Session, file: &Path, changes: &StudyChanges<'_>, trials: usize) -> Result<Self, Error> {
         let loaded = config::load::<StudyConfig>(file, changes.set, &session.working)?;
         loaded.notices.iter().for_each(|notice| session.console.note(notice));
-        let mut study = loaded.config;
-        study.seed = changes.seed.unwrap_or(study.seed);
-        let folder = session.path(changes.out.unwrap_or(&study.out_dir));
-        study.out_dir = ".".into();
-        let (base, data) = (loaded.paths.input(&study.base), loaded.paths.input(&study.data));
-        let infer = config::load::<InferConfig>(&base, &[], &session.working)?;
-        let data = config::load::<DataConfig>(&data, &[], &session.working)?;
-        data.notices.iter().for_each(|notice| session.console.note(notice));
-        infer.notices.iter().for_each(|notice| session.console.note(notice));
-        let pairs = PairFiles::new(&data.config, &data.paths)?;
+        let mut loaded = loaded;
+        loaded.config.seed = changes.seed.unwrap_or(loaded.config.seed);
+        let folder = session.path(changes.out.unwrap_or(&loaded.config.out_dir));
+        loaded.config.out_dir = ".".into();
+        let (base, infer, pairs) = Base::load(session, &loaded, &folder)?;
+        let study = loaded.config;
         if infer.config.model.nets.len() > 1 && study.search == config::SearchConfig::default() {
             return Err(Error::Usage {
-                message: "`search: default` varies one net, and the infer file has several".into(),
-                help: "leave one net in the infer file, or name the keys under `search`".into(),
+                message: "`search: default` varies one net, and the base file has several".into(),
+                help: "leave one net in the base file, or name the keys under `search`".into(),
             });
         }
         // The check of the file has built it before.
@@ -107,7 +104,7 @@ impl Study {
             VERSION,
             session.compute.simd.name(),
             infer.config,
-            pairs.hashes()?,
+            base.identity(session, &pairs, &folder)?,
             [json!(pairs.thin), json!(pairs.first), json!(pairs.nan_rows), json!(pairs.buffer_bytes)],
             split,
             space,
@@ -116,14 +113,14 @@ impl Study {
             study.seed
         ]);
         let hash = fingerprint(&scored)?;
-        Ok(Self { config: study, folder, trials, hash, base, working: session.working.clone(), pairs, space, sampler })
+        Ok(Self { config: study, folder, trials, hash, base, pairs, space, sampler })
     }
 
-    /// Makes the folder of the study, or finds it made.
+    /// Makes the folder of the study, or finds it made, and the simulations of a pipeline in it.
     ///
     /// # Errors
-    /// There is a study and it was not to be joined, or it is another one.
-    pub fn open(&self, existing: ExistingStudy) -> Result<(), Error> {
+    /// There is a study and it was not to be joined, or it is another one; or the simulator fails.
+    pub fn open(&self, session: &Session, existing: ExistingStudy) -> Result<(), Error> {
         make_folder(&self.folder)?;
         let place = self.place()?;
         match existing {
@@ -141,7 +138,8 @@ impl Study {
         let text = config::to_yaml(&self.config)?;
         let (target, own) = (self.folder.join(CONFIG), self.folder.join(format!(".config-{}-{}", host(), std::process::id())));
         write_atomic(&own, |out| out.write_all(text.as_bytes()))?;
-        std::fs::rename(&own, &target).map_err(|source| Error::File { action: "write", path: target, source })
+        std::fs::rename(&own, &target).map_err(|source| Error::File { action: "write", path: target, source })?;
+        self.base.simulate(session, &self.folder)
     }
 
     fn header(&self) -> StudyHeader {
@@ -156,12 +154,9 @@ impl Study {
         self.place()?.open(owner, Duration::from_secs_f64(self.config.heartbeat))
     }
 
-    /// The training of a trial: the infer file with its values.
+    /// The training of a trial: the base file with its values.
     fn infer(&self, params: &Params) -> Result<(InferConfig, Option<PathBuf>), Error> {
-        let mut loaded = config::load::<InferConfig>(&self.base, &self.config.overrides(params), &self.working)?;
-        loaded.config.out_dir = ".".into();
-        let split_file = loaded.config.train_args.split_file.as_ref().map(|file| loaded.paths.input(file));
-        Ok((loaded.config, split_file))
+        self.base.infer(&self.config.overrides(params))
     }
 
     fn trial_folder(&self, trial: usize) -> PathBuf {

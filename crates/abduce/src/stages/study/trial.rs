@@ -82,7 +82,7 @@ pub(super) fn run(study: &Study, session: &Session, single: &Session, journal: &
         if failed >= HOPELESS && trials.values().all(|record| record.value().is_none()) {
             return Err(Error::failed(
                 format!("{failed} trials failed and none succeeded; the last: {error}"),
-                "does `abduce train` work with the infer file as it is?",
+                "does `abduce train`, or `abduce run`, work with the base file as it is?",
             ));
         }
     }
