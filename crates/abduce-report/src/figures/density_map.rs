@@ -1,10 +1,10 @@
-//! A field on a square as a picture, with circles over it.
+//! A field on a periodic square as a picture, with circles over it.
 
 use crate::draw::raster::LARGEST_SIDE;
 use crate::error::FigureError;
 use tiny_skia::{Color, Paint, PathBuilder, Pixmap, PremultipliedColorU8, Stroke, Transform};
 
-/// A map of values in a square, dark where they are low, with circles such as haloes drawn over it.
+/// A map of values in a square whose opposite sides are one, linear between the centres of cells, dark where they are low, with circles such as haloes drawn over it.
 ///
 /// ```
 /// use abduce_report::DensityMap;
@@ -33,6 +33,18 @@ fn colour(t: f64) -> [u8; 3] {
 }
 
 impl DensityMap {
+    /// The value at a place in units of cells from the first one's centre: bilinear.
+    fn between(&self, x: f64, y: f64) -> f64 {
+        let around = |at: f64| {
+            let below = at.floor();
+            let first = (below as isize).rem_euclid(self.side as isize) as usize;
+            (first, (first + 1) % self.side, at - below)
+        };
+        let ((left, right, to_right), (bottom, top, up)) = (around(x), around(y));
+        let row = |j: usize| (1.0 - to_right) * self.values[j * self.side + left] + to_right * self.values[j * self.side + right];
+        (1.0 - up) * row(bottom) + up * row(top)
+    }
+
     /// The picture, `pixels` wide and high.
     pub fn png(&self, pixels: u32) -> Result<Vec<u8>, FigureError> {
         let expected = self.side * self.side;
@@ -54,8 +66,8 @@ impl DensityMap {
         let span = if high > low { high - low } else { 1.0 };
         for (at, pixel) in pixmap.pixels_mut().iter_mut().enumerate() {
             let (x, y) = (at % pixels as usize, pixels as usize - 1 - at / pixels as usize);
-            let cell = |p: usize| p * self.side / pixels as usize;
-            let [r, g, b] = colour((self.values[cell(y) * self.side + cell(x)] - low) / span);
+            let cell = |p: usize| (p as f64 + 0.5) * self.side as f64 / side - 0.5;
+            let [r, g, b] = colour((self.between(cell(x), cell(y)) - low) / span);
             if let Some(opaque) = PremultipliedColorU8::from_rgba(r, g, b, 255) {
                 *pixel = opaque;
             }
@@ -79,9 +91,11 @@ mod tests {
     #[test]
     fn the_first_value_is_at_the_lower_left_and_wrong_shapes_are_refused() {
         let map = DensityMap { values: vec![0.0, 1.0, 1.0, 1.0], side: 2, circles: vec![] };
-        let picture = Pixmap::decode_png(&map.png(4).unwrap()).unwrap();
+        let picture = Pixmap::decode_png(&map.png(2).unwrap()).unwrap();
         let dark = |x: u32, y: u32| picture.pixel(x, y).unwrap().red() < 10;
-        assert!(dark(0, 3) && !dark(3, 3) && !dark(0, 0));
+        assert!(dark(0, 1) && !dark(1, 1) && !dark(0, 0));
+        // Linear on the way to the neighbour, over the edge too.
+        assert_eq!([0.0, 0.25, 0.5, 1.0, 1.5, 2.0, -0.5].map(|x| map.between(x, 0.0)), [0.0, 0.25, 0.5, 1.0, 0.5, 0.0, 0.5]);
         assert!(DensityMap { side: 3, ..map.clone() }.png(4).is_err());
         assert!(DensityMap { values: vec![f64::NAN; 4], ..map.clone() }.png(4).is_err());
         assert!(map.png(0).is_err());
