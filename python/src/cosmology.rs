@@ -84,9 +84,11 @@ pub(crate) fn simulate_universe<'py>(py: Python<'py>, universe_json: &str, threa
         let power = spectrum(&config.simulation, &config.cosmology.cosmology().check()?, table.as_deref(), threads)?;
         // Ctrl-C is looked for between two steps.
         let stopping = || stop.load(Ordering::Relaxed) || Python::attach(|py| py.check_signals().is_err());
-        let watch = Watch { console: None, is_stopping: &stopping };
+        let outputs = config.outputs();
+        let particles = (config.simulation.particles as u64).pow(3);
+        let watch = Watch { console: None, is_stopping: &stopping, held: 24 * particles * (outputs.len() as u64 - 1) };
         let mut kept = Vec::new();
-        let done = run(config, &power, Seed(config.simulation.seed), &config.outputs(), threads, &watch, |snapshot| {
+        let done = run(config, &power, Seed(config.simulation.seed), &outputs, threads, &watch, |snapshot| {
             kept.push(snapshot);
             Ok(())
         })?;

@@ -1,7 +1,7 @@
 //! NLE, NRE and SNPE with the settings of sbi 0.27, timed: our side of `benches/peers/methods_run.py`.
 
 use crate::Outcome;
-use crate::published::{Likelihood, Method};
+use crate::published::Method;
 use crate::sbibm::{Effort, train, train_for};
 use abduce_data::{Seed, npy};
 use abduce_inference::posterior::ChainOptions;
@@ -60,15 +60,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     for &method in &options.methods {
         for &seed in &options.seeds {
             let train_config = TrainConfig { batch_size: 200, ..TrainConfig::default() };
-            let effort = Effort {
-                n: options.n,
-                seed,
-                ensemble: 1,
-                likelihood: Likelihood::Maf,
-                threads: options.threads,
-                train: train_config,
-                train_before: train_config,
-            };
+            let effort = Effort::single(options.n, seed, options.threads, train_config);
             let start = Instant::now();
             let trained = if method.is_sequential() {
                 train_for(&effort, &compute, method, &options.task, observations.row(0), 0)?

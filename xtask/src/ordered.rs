@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::cells::{cell, folder, median};
-use crate::published::{Likelihood, Method, Protocol};
+use crate::published::{Method, Protocol};
 use crate::sbibm::{Effort, train};
 use abduce_data::{Seed, npy};
 use abduce_inference::diagnostics::c2st;
@@ -162,15 +162,7 @@ fn measure(
     seed: u64,
 ) -> Result<Cell, Box<dyn Error>> {
     let training = Protocol::Benchmark.training(options.n, Method::Npe);
-    let effort = Effort {
-        n: options.n,
-        seed,
-        ensemble: 1,
-        likelihood: Likelihood::Maf,
-        threads: options.threads,
-        train: training,
-        train_before: training,
-    };
+    let effort = Effort::single(options.n, seed, options.threads, training);
     let trained = train(&effort, compute, Method::Npe, task, embedding)?;
     let draws = trained.posterior.sample(compute, &observed.x, options.draws, Seed(seed).derive("posterior", 0))?;
     let own = draws.chunks_exact(draws.len() / observed.draws.len());

@@ -167,6 +167,13 @@ pub(crate) struct Effort {
     pub(crate) train_before: TrainConfig,
 }
 
+impl Effort {
+    /// One network, trained alike in all rounds.
+    pub(crate) const fn single(n: usize, seed: u64, threads: usize, train: TrainConfig) -> Self {
+        Self { n, seed, ensemble: 1, likelihood: Likelihood::Maf, threads, train, train_before: train }
+    }
+}
+
 /// Trains an amortised method on the task's simulations, seen through `embedding`.
 pub(crate) fn train(
     effort: &Effort,

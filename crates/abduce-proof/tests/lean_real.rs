@@ -158,7 +158,7 @@ fn searches_prove_problems() {
     let proofs = |workers| {
         run(TacticRanking::Ngram, Method::BestFirst, workers, &problems[..2])
             .into_iter()
-            .map(|attempt| (attempt.proofs, attempt.tried))
+            .map(|attempt| (attempt.proofs, attempt.effort.tried))
             .collect::<Vec<_>>()
     };
     assert_eq!(proofs(1), proofs(2));
@@ -166,7 +166,7 @@ fn searches_prove_problems() {
     let wrong = read_problems("wrong | (p : Prop) | Or p\nfalse | (p q : Prop) | p → q").unwrap();
     let attempts = run(TacticRanking::Ranked, Method::BestFirst, 1, &wrong);
     assert!(attempts[0].fault.is_some() && attempts[0].proofs.is_empty());
-    assert!(attempts[1].fault.is_none() && attempts[1].proofs.is_empty() && attempts[1].expansions < 40);
+    assert!(attempts[1].fault.is_none() && attempts[1].proofs.is_empty() && attempts[1].effort.expansions < 40);
 }
 
 /// How many problems each policy and search proves, by expansions: the table of `VERIFICATION.md`. `ABDUCE_TEST_LEAN_ONLY` chooses lines by a part of their name.
@@ -203,9 +203,10 @@ fn the_problem_set_is_searched() {
             evaluate_lean(&problems, &Vec::from_iter(0..problems.len()), &trial, NonZeroUsize::new(2).unwrap(), &stop, |worker| {
                 lean.for_worker(worker)
             });
-        let found = |most: usize| attempts.iter().filter(|attempt| attempt.expansions_to_first.is_some_and(|used| used <= most)).count();
+        let found =
+            |most: usize| attempts.iter().filter(|attempt| attempt.effort.expansions_to_first.is_some_and(|used| used <= most)).count();
         let line: Vec<String> = [8, 32, 128].iter().map(|&most| format!("{}", found(most))).collect();
-        let (low, high) = abduce_proof::metamath::wilson(found(128), problems.len());
+        let (low, high) = abduce_proof::evaluation::wilson(found(128), problems.len());
         println!("| {name} | {} | {low:.3} to {high:.3} |", line.join(" | "));
         let open = attempts.iter().filter(|attempt| attempt.proofs.is_empty());
         let missing: Vec<&str> = open.map(|attempt| problems[attempt.place].theorem.name.as_str()).collect();

@@ -89,7 +89,7 @@ fn every_search_gets_past_hanging_and_crashing_tactics() {
             let expected = ["intro h", "cases h with | intro a b => ?_", "constructor", "assumption", "assumption"];
             assert_eq!(proof.tactics, expected, "{method:?}");
             assert!(attempt.refused.is_empty() && attempt.fault.is_none());
-            assert_eq!((attempt.failures.get("timeout"), attempt.failures.get("crash")), (Some(&1), Some(&1)), "{method:?}");
+            assert_eq!((attempt.effort.failures.get("timeout"), attempt.effort.failures.get("crash")), (Some(&1), Some(&1)), "{method:?}");
         }
     }
 }
@@ -99,7 +99,7 @@ fn a_lie_is_not_a_proof() {
     let folder = tempfile::tempdir().unwrap();
     let attempts = run(folder.path(), Method::BestFirst, true, 1);
     for attempt in &attempts {
-        assert!(attempt.proofs.is_empty() && attempt.expansions_to_first.is_none());
+        assert!(attempt.proofs.is_empty() && attempt.effort.expansions_to_first.is_none());
         assert_eq!(attempt.refused.len(), 1);
         assert!(attempt.refused[0].1.contains("no proof"), "{:?}", attempt.refused);
     }

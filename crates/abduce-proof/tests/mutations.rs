@@ -10,7 +10,7 @@ use abduce_data::{Rng, Seed};
 use abduce_proof::metamath::{Database, KernelLimits, StatementId, StatementKind, Symbol, verify};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const IMPLICATION: &str = include_str!("../../../examples/proofs/implication.mm");
@@ -346,19 +346,25 @@ fn refused_by_rust(program: &str, path: &Path) -> BTreeSet<String> {
     text.lines().filter_map(|line| line.strip_prefix("BAD ")).filter_map(|rest| rest.split(' ').next()).map(str::to_owned).collect()
 }
 
+/// Debian's databases, where they are.
+fn databases() -> Option<PathBuf> {
+    let found = std::env::var_os("ABDUCE_TEST_DATABASES").map(PathBuf::from);
+    if found.is_none() {
+        println!("skipped: ABDUCE_TEST_DATABASES does not name a folder");
+    }
+    found
+}
+
 #[test]
 #[ignore = "needs Debian's databases and the C program; takes minutes"]
 fn spoiled_proofs_of_libraries_are_judged_as_by_other_programs() {
-    let Some(databases) = std::env::var_os("ABDUCE_TEST_DATABASES") else {
-        println!("skipped: ABDUCE_TEST_DATABASES does not name a folder");
-        return;
-    };
+    let Some(databases) = databases() else { return };
     let other = std::env::var("ABDUCE_TEST_METAMATH_RS").ok();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("spoiled.mm");
     let mut total = 0;
     for name in ["ql.mm", "nf.mm", "iset.mm", "hol.mm"] {
-        let db = Database::open(&Path::new(&databases).join(name)).unwrap();
+        let db = Database::open(&databases.join(name)).unwrap();
         for round in 0..if name == "nf.mm" || name == "iset.mm" { 1 } else { 3 } {
             let mut rng = Seed(19).stream(name, round);
             let text = with_changes(&db, |theorem| Some(spoil(&db, theorem, &mut rng)));
@@ -417,16 +423,13 @@ fn prefix(text: &str, bytes: usize) -> String {
 #[test]
 #[ignore = "needs Debian's databases and the C program; takes minutes"]
 fn spoiled_statements_of_libraries_are_judged_as_by_other_programs() {
-    let Some(databases) = std::env::var_os("ABDUCE_TEST_DATABASES") else {
-        println!("skipped: ABDUCE_TEST_DATABASES does not name a folder");
-        return;
-    };
+    let Some(databases) = databases() else { return };
     let other = std::env::var("ABDUCE_TEST_METAMATH_RS").ok();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("spoiled.mm");
     let (mut total, mut differences) = (0, Vec::new());
     for name in ["ql.mm", "nf.mm"] {
-        let whole = std::fs::read_to_string(Path::new(&databases).join(name)).unwrap();
+        let whole = std::fs::read_to_string(databases.join(name)).unwrap();
         // The C program pairs comments in which it marks files that were once included; a prefix has only the first of some pairs.
         let text = prefix(&whole, 120_000).replace("Begin $[", "Begin").replace("End $[", "End");
         std::fs::write(&path, &text).unwrap();

@@ -244,7 +244,10 @@ fn searches_prove_the_example_again_and_do_not_depend_on_threads() {
             };
             let run = |threads| evaluate(&env, &index, &corpus, &theorems, &trial, NonZeroUsize::new(threads).unwrap(), &false.into());
             let (one, three) = (run(1), run(3));
-            assert!(one.iter().zip(&three).all(|(a, b)| a.proofs == b.proofs && a.expansions == b.expansions), "{ranking:?} {method:?}");
+            assert!(
+                one.iter().zip(&three).all(|(a, b)| a.proofs == b.proofs && a.effort.expansions == b.effort.expansions),
+                "{ranking:?} {method:?}"
+            );
             assert!(one.iter().all(|attempt| attempt.refused.is_empty()));
             let proved: Vec<&str> =
                 one.iter().filter(|attempt| !attempt.proofs.is_empty()).map(|attempt| db.label(attempt.theorem)).collect();

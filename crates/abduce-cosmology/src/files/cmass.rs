@@ -8,7 +8,7 @@
 
 use super::foreign::{Assumed, check_positions, sphere_radii, unknown};
 use super::{Description, FileError, GalaxyFile, HaloFile, Kind, SnapshotFile};
-use crate::cosmology::{Amplitude, Cosmology};
+use crate::cosmology::{Amplitude, CRITICAL_DENSITY, Cosmology};
 use crate::galaxies::Galaxies;
 use crate::halos::{HaloCatalogue, HaloDefinition};
 use crate::mesh::{Convention, Grid, MeshError, Scheme, Weights, deposit};
@@ -133,8 +133,8 @@ pub fn read_particles(path: &Path, assumed: &Assumed) -> Result<Vec<SnapshotFile
         let velocities = vectors(&file, &group, "pvel", Some(positions.len()))?;
         check_positions(path, &positions, description.box_size_mpc_h)?;
         if description.particle_mass_msun_h == 0.0 {
-            let density = 27.753_66e10 * description.cosmology.omega_m;
-            description.particle_mass_msun_h = density * description.box_size_mpc_h.powi(3) / positions.len().max(1) as f64;
+            let matter = CRITICAL_DENSITY * description.cosmology.omega_m * description.box_size_mpc_h.powi(3);
+            description.particle_mass_msun_h = matter / positions.len().max(1) as f64;
         }
         let a = description.a;
         Ok(SnapshotFile { description, snapshot: Snapshot { a, positions, velocities } })
@@ -207,7 +207,7 @@ pub fn read_galaxies(path: &Path, assumed: &Assumed) -> Result<Vec<GalaxyFile>, 
             vec![0; count]
         };
         let hosts = if has(&file, &group, "hostid")? {
-            scalars::<u64>(&file, &group, "hostid", count)?.into_iter().map(|host| host as u32).collect()
+            scalars::<u64>(&file, &group, "hostid", count)?.into_iter().map(|host| u32::try_from(host).unwrap_or(u32::MAX)).collect()
         } else {
             vec![u32::MAX; count]
         };

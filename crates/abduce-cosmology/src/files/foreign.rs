@@ -72,7 +72,7 @@ pub(super) fn sphere_radii(path: &Path, of: &Description, masses: &[f64]) -> Res
     Ok(masses.iter().map(|&mass| sphere.comoving_radius_mpc_h(mass, &background, of.a) as f32).collect())
 }
 
-fn check_model(path: &Path, omega_m: f64, h: f64, assumed: &Cosmology) -> Result<(), FileError> {
+pub(super) fn check_model(path: &Path, omega_m: f64, h: f64, assumed: &Cosmology) -> Result<(), FileError> {
     for (what, found, expected) in [("omega_m", omega_m, assumed.omega_m), ("h", h, assumed.h)] {
         if (found / expected - 1.0).abs() > MODEL_TOLERANCE {
             return Err(FileError::Mismatch {
@@ -176,11 +176,7 @@ pub fn load_halos(path: &Path, assumed: &Assumed) -> Result<Vec<HaloFile>, FileE
     if is_fits(path) {
         return Ok(vec![table::read_halos(path, assumed)?]);
     }
-    let text = std::fs::File::open(path).and_then(|mut file| {
-        let mut first = [0u8];
-        std::io::Read::read_exact(&mut file, &mut first).map(|()| first == *b"#")
-    });
-    if text.unwrap_or(false) {
+    if is_rockstar(path) {
         return Ok(vec![from_rockstar(path, assumed)?]);
     }
     Ok(vec![HaloFile::load(path)?])
@@ -225,7 +221,7 @@ pub fn kind_of(path: &Path) -> Result<Kind, FileError> {
     if is_gadget(path) {
         return Ok(Kind::Snapshot);
     }
-    if path.extension().is_some_and(|extension| extension == "list") {
+    if is_rockstar(path) {
         return Ok(Kind::Halos);
     }
     let description: Description = super::container::Container::open(path)?.document()?;
@@ -256,6 +252,12 @@ fn from_quijote(path: &Path, number: u32, assumed: &Assumed) -> Result<HaloFile,
         shapes: Vec::new(),
     };
     Ok(HaloFile { description, catalogue })
+}
+
+/// Whether a file begins as Rockstar's lists do, with a comment.
+fn is_rockstar(path: &Path) -> bool {
+    let mut first = [0u8];
+    std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut first)).is_ok() && first == *b"#"
 }
 
 fn from_rockstar(path: &Path, assumed: &Assumed) -> Result<HaloFile, FileError> {

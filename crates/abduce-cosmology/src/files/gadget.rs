@@ -2,6 +2,7 @@
 
 use super::FileError;
 use super::bytes::ByteFile;
+use crate::cosmology::CRITICAL_DENSITY;
 use abduce_data::artefact::write_atomic;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -45,7 +46,7 @@ pub(super) fn unit_of_lengths(
 ) -> Result<LengthUnit, FileError> {
     // Baryons or neutrinos that are not particles take a part of Ω_m away, and nothing a factor of two.
     let fits = |unit: &LengthUnit| {
-        let expected = 27.753_66 * omega_m * (box_size * unit.in_mpc_h()).powi(3);
+        let expected = 1e-10 * CRITICAL_DENSITY * omega_m * (box_size * unit.in_mpc_h()).powi(3);
         all_mass.is_some_and(|mass| mass > 0.5 * expected && mass < 2.0 * expected)
     };
     let weighed = [LengthUnit::KpcPerH, LengthUnit::MpcPerH].into_iter().find(fits);

@@ -1,10 +1,10 @@
 //! Catalogues of haloes and galaxies as FITS tables, with units on their columns and the rest of their meaning in keywords.
 //!
 //! Columns that are found by name: `X`, `Y`, `Z` or `POSITION`; `VX`, `VY`, `VZ` or `VELOCITY`; `MASS`; and where they are there `PARTICLES`,
-//! `VELOCITY_DISPERSION`, `RADIUS`, `CONCENTRATION`, `PARENT`, `SATELLITE`, `HOST`. Keywords: `SCALEFAC` or `REDSHIFT`, `BOXSIZE` [Mpc/h], `MASSDEF`
-//! (`M200c`, `M200m`, `Mvir`, …); of this program's files also `ABDUCE`, the whole description.
+//! `VELOCITY_DISPERSION`, `RADIUS`, `CONCENTRATION`, `PARENT`, `SATELLITE`, `HOST`. Keywords: `SCALEFAC` or `REDSHIFT`, `BOXSIZE` [Mpc/h], `OMEGA_M`,
+//! `HUBBLE` (h or H_0), `MASSDEF` (`M200c`, `M200m`, `Mvir`, …); of this program's files also `ABDUCE`, the whole description.
 
-use super::foreign::{Assumed, check_positions, sphere_radii, unknown};
+use super::foreign::{Assumed, check_model, check_positions, sphere_radii, unknown};
 use super::{Description, FileError, GalaxyFile, HaloFile, Kind};
 use crate::galaxies::Galaxies;
 use crate::halos::{HaloCatalogue, HaloDefinition};
@@ -104,6 +104,11 @@ impl Source<'_> {
         }
         let a = cards.number("SCALEFAC").or_else(|| Some(1.0 / (1.0 + cards.number("REDSHIFT")?)));
         let a = a.ok_or_else(|| FileError::format(self.path, "no keyword SCALEFAC or REDSHIFT tells when it is"))?;
+        let model = &assumed.cosmology;
+        let omega_m = cards.number("OMEGA_M").unwrap_or(model.omega_m);
+        // h, or H_0 in km/s/Mpc.
+        let h = cards.number("HUBBLE").map_or(model.h, |hubble| if hubble > 10.0 { hubble / 100.0 } else { hubble });
+        check_model(self.path, omega_m, h, model)?;
         let box_size = cards.number("BOXSIZE").unwrap_or(assumed.box_size_mpc_h);
         let mut description = Description::new(kind, assumed.cosmology, a, box_size, 0.0);
         description.made_by = serde_json::json!({ "read_from": "FITS" });

@@ -351,6 +351,11 @@ fn fits_tables_come_back_and_units_and_masses_are_checked() {
     }
     let error = error_of(written("Mpc/h", "Msun/h", "M200c", &good, &[("BOXSIZE", Card::Number(3.0))]));
     assert!(error.contains("outside the box of 3 Mpc/h"), "{error}");
+    let model = |omega_m, hubble| [("OMEGA_M", Card::Number(omega_m)), ("HUBBLE", Card::Number(hubble))];
+    let Cosmology { omega_m, h, .. } = ASSUMED.cosmology;
+    assert!(written("Mpc/h", "Msun/h", "M200c", &good, &model(omega_m, 100.0 * h)).is_ok());
+    let error = error_of(written("Mpc/h", "Msun/h", "M200c", &good, &model(0.25, h)));
+    assert!(error.contains("omega_m is 0.25, expected"), "{error}");
 }
 
 #[test]
@@ -380,6 +385,10 @@ fn rockstar_and_quijote_catalogues_through_one_door() {
     std::fs::write(&path, text).unwrap();
     let found = load_halos(&path, &ASSUMED).unwrap().remove(0);
     assert_eq!((found.description.box_size_mpc_h, found.description.mass_definition), (250.0, Some(HaloDefinition::M200C)));
+    // By its contents, whatever it is called.
+    let renamed = dir.path().join("halos.txt");
+    std::fs::copy(&path, &renamed).unwrap();
+    assert_eq!(kind_of(&renamed).unwrap(), Kind::Halos);
     // Radius and concentration are those of the mass that was asked for; r_s stays 0.2 Mpc/h.
     let (radius, concentration) = (found.catalogue.radii_mpc_h[0], found.catalogue.concentrations[0]);
     assert!((radius / concentration - 0.2).abs() < 1e-6 && radius > 1.15 && radius < 1.3, "{radius}");

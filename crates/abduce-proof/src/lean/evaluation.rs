@@ -5,12 +5,12 @@ use super::policy::{TacticCounts, TacticPolicy, TacticRanking};
 use super::problems::LeanProblem;
 use super::steps::TacticMdp;
 use crate::env::{GoalEnv, StepError, Verdict};
+use crate::evaluation::{Effort, attempts};
 use crate::search::{Budget, Method, search};
 use abduce_data::Seed;
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 /// What is tried on each theorem.
 #[derive(Clone, Debug)]
@@ -47,22 +47,15 @@ pub struct LeanAttempt {
     pub refused: Vec<(Vec<String>, String)>,
     /// Why the statement was not taken, where it was not.
     pub fault: Option<StepError>,
-    /// Expansions used.
-    pub expansions: usize,
-    /// Expansions up to the first proof.
-    pub expansions_to_first: Option<usize>,
-    /// Tactics tried.
-    pub tried: usize,
-    /// Tactics that failed, by kind.
-    pub failures: BTreeMap<&'static str, usize>,
-    /// Whether the time ran out.
-    pub out_of_time: bool,
-    /// Time spent.
-    pub time: Duration,
+    /// What it took.
+    pub effort: Effort,
 }
 
 /// Tries the `chosen` of the problems, each worker with a checker of its own. Counts of tactics are those of all other problems' proofs. The results stand in the order of
 /// the choice and, but for times, do not depend on the number of workers. Problems not begun when `stop` is set are left out.
+///
+/// # Panics
+/// If a place in `chosen` is none of `problems`.
 pub fn evaluate_lean<E: GoalEnv<Theorem = LeanTheorem>>(
     problems: &[LeanProblem],
     chosen: &[usize],
@@ -71,30 +64,15 @@ pub fn evaluate_lean<E: GoalEnv<Theorem = LeanTheorem>>(
     stop: &AtomicBool,
     checker: impl Fn(usize) -> E + Sync,
 ) -> Vec<LeanAttempt> {
-    let next = AtomicUsize::new(0);
-    let work = |worker: usize| {
+    attempts(chosen.len(), workers, stop, |worker| {
         let mut env = checker(worker);
-        let mut attempts = Vec::new();
-        loop {
-            let turn = next.fetch_add(1, Ordering::Relaxed);
-            let Some(&place) = chosen.get(turn).filter(|_| !stop.load(Ordering::Relaxed)) else { return attempts };
-            let Some(problem) = problems.get(place) else { continue };
+        move |item| {
+            let place = chosen[item];
             let others = problems.iter().enumerate().filter(|&(other, _)| other != place);
             let counts = TacticCounts::new(others.map(|(_, problem)| problem.proof.as_slice()));
-            attempts.push((turn, attempt(&mut env, &problem.theorem, place, &counts, trial)));
+            attempt(&mut env, &problems[place].theorem, place, &counts, trial)
         }
-    };
-    let mut attempts: Vec<(usize, LeanAttempt)> = std::thread::scope(|scope| {
-        let work = &work;
-        let helpers: Vec<_> = (1..workers.get()).map(|worker| scope.spawn(move || work(worker))).collect();
-        let mut all = work(0);
-        for helper in helpers {
-            all.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        all
-    });
-    attempts.sort_by_key(|&(turn, _)| turn);
-    attempts.into_iter().map(|(_, attempt)| attempt).collect()
+    })
 }
 
 fn attempt<E: GoalEnv<Theorem = LeanTheorem>>(
@@ -105,36 +83,22 @@ fn attempt<E: GoalEnv<Theorem = LeanTheorem>>(
     trial: &LeanTrial,
 ) -> LeanAttempt {
     let start = Instant::now();
-    let mut attempt = LeanAttempt {
-        place,
-        proofs: Vec::new(),
-        refused: Vec::new(),
-        fault: None,
-        expansions: 0,
-        expansions_to_first: None,
-        tried: 0,
-        failures: BTreeMap::new(),
-        out_of_time: false,
-        time: Duration::ZERO,
-    };
+    let (mut proofs, mut refused, mut fault, mut effort) = (Vec::new(), Vec::new(), None, Effort::default());
     match TacticMdp::new(env, theorem) {
         Ok(mut mdp) => {
             let mut policy = TacticPolicy::new(trial.ranking, counts, &trial.lemmas, trial.seed);
-            let result = search(&mut mdp, &mut policy, trial.method, trial.budget);
-            for tactics in result.proofs {
+            let found;
+            (effort, found) = Effort::of(search(&mut mdp, &mut policy, trial.method, trial.budget));
+            for tactics in found {
                 match env.verify(theorem, &tactics) {
-                    Verdict::Proved { axioms } => attempt.proofs.push(LeanProof { tactics, axioms }),
-                    Verdict::Rejected { class, reason } => attempt.refused.push((tactics, format!("{class}: {reason}"))),
+                    Verdict::Proved { axioms } => proofs.push(LeanProof { tactics, axioms }),
+                    Verdict::Rejected { class, reason } => refused.push((tactics, format!("{class}: {reason}"))),
                 }
             }
-            attempt.expansions = result.expansions;
-            attempt.expansions_to_first = result.expansions_to_first.filter(|_| !attempt.proofs.is_empty());
-            attempt.tried = result.tried;
-            attempt.failures = result.failures;
-            attempt.out_of_time = result.out_of_time;
+            effort.expansions_to_first = effort.expansions_to_first.filter(|_| !proofs.is_empty());
         }
-        Err(fault) => attempt.fault = Some(fault),
+        Err(error) => fault = Some(error),
     }
-    attempt.time = start.elapsed();
-    attempt
+    effort.time = start.elapsed();
+    LeanAttempt { place, proofs, refused, fault, effort }
 }

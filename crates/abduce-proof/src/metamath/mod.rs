@@ -35,7 +35,7 @@ pub use corpus::Corpus;
 pub use database::{Counts, Database, LoadError, StatementId, StatementKind, Symbol};
 pub use emit::{EmitError, distinct, with_proofs};
 pub use environment::{Environment, Problem, Tactic};
-pub use evaluation::{Attempt, Trial, evaluate, wilson};
+pub use evaluation::{Attempt, Trial, evaluate};
 pub use grammar::{FormulaFault, Grammar, GrammarError, ParsedDatabase};
 pub use interner::Interner;
 pub use kernel::{Kernel, KernelLimits, ProofFault};

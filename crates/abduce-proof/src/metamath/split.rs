@@ -3,6 +3,7 @@
 use super::database::{Database, StatementId, StatementKind, Symbol};
 use super::environment::Environment;
 use super::terms::TermId;
+use crate::evaluation::listed_names;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Why a theorem counts as a near-duplicate of a held-out one.
@@ -24,9 +25,8 @@ pub enum DuplicateRule {
 /// # Errors
 /// The labels that are no theorems of the database.
 pub fn read_labels(db: &Database, text: &str) -> Result<Vec<StatementId>, Vec<String>> {
-    let labels = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|line| !line.is_empty());
     let (mut found, mut unknown) = (Vec::new(), Vec::new());
-    for label in labels {
+    for label in listed_names(text) {
         match db.find(label).filter(|&id| db.kind(id) == StatementKind::Theorem) {
             Some(id) => found.push(id),
             None => unknown.push(label.to_owned()),

@@ -110,9 +110,10 @@ pub fn run_simulation(session: &Session, args: &SimulateArgs) -> Result<Ending, 
     let table = table_path(&config.simulation, &loaded.paths);
     let power = linear_power(&config.simulation, &config.cosmology.cosmology(), table.as_deref(), threads)?;
     let stopping = || session.is_stopping();
-    let watch = Watch { console: Some(&session.console), is_stopping: &stopping };
-    let seed = Seed(config.simulation.seed);
     let outputs = config.outputs();
+    let held = output::snapshot_bytes(&target, config.simulation.particles, outputs.len());
+    let watch = Watch { console: Some(&session.console), is_stopping: &stopping, held };
+    let seed = Seed(config.simulation.seed);
     let (mut index, mut kept) = (0, Kept::default());
     let done = simulate(config, &power, seed, &outputs, threads, &watch, |snapshot| {
         let a = snapshot.a;

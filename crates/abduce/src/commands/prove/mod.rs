@@ -2,6 +2,7 @@
 
 pub mod check_proof;
 pub mod extract;
+mod results;
 pub mod search;
 mod search_lean;
 pub mod stats;

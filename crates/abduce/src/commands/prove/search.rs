@@ -1,5 +1,6 @@
 //! `abduce prove search FILE`: proofs by search, without a network. Those of Lean are in `search_lean.rs`.
 
+use super::results::{EffortReport, Totals};
 use super::search_lean::{self, LeanArgs};
 use super::{environment, labels, open, threads};
 use crate::error::Error;
@@ -9,11 +10,11 @@ use abduce_data::Seed;
 use abduce_data::artefact::write_atomic;
 use abduce_proof::metamath::{
     Attempt, ConclusionIndex, Corpus, Database, KernelLimits, Ranking, StatementId, StatementKind, Trial, evaluate, near_duplicates,
-    verify, wilson, with_proofs,
+    verify, with_proofs,
 };
 use abduce_proof::search::{Budget, Method};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -107,12 +108,8 @@ pub struct SearchArgs {
 #[derive(Serialize)]
 struct Results<'r> {
     database: String,
-    theorems: usize,
-    proved: usize,
-    rate: f64,
-    wilson_95: (f64, f64),
-    expansions: usize,
-    tactics_tried: usize,
+    #[serde(flatten)]
+    totals: &'r Totals,
     attempts: Vec<AttemptReport<'r>>,
 }
 
@@ -121,12 +118,8 @@ struct AttemptReport<'r> {
     label: &'r str,
     proved: bool,
     steps: Option<usize>,
-    expansions: usize,
-    expansions_to_first: Option<usize>,
-    tactics_tried: usize,
-    failures: &'r BTreeMap<&'static str, usize>,
-    out_of_time: bool,
-    seconds: f64,
+    #[serde(flatten)]
+    effort: EffortReport<'r>,
     proofs: Vec<ProofReport<'r>>,
 }
 
@@ -235,16 +228,11 @@ fn report(session: &Session, args: &SearchArgs, db: &Database, attempts: &[Attem
             verdict.checked
         ));
     }
-    let (low, high) = wilson(proved.len(), attempts.len());
+    let totals = Totals::new(attempts.iter().map(|attempt| (!attempt.proofs.is_empty(), &attempt.effort)));
     if let Some(path) = &args.json {
         let results = Results {
             database: args.file.display().to_string(),
-            theorems: attempts.len(),
-            proved: proved.len(),
-            rate: proved.len() as f64 / attempts.len().max(1) as f64,
-            wilson_95: (low, high),
-            expansions: attempts.iter().map(|attempt| attempt.expansions).sum(),
-            tactics_tried: attempts.iter().map(|attempt| attempt.tried).sum(),
+            totals: &totals,
             attempts: attempts.iter().map(|attempt| attempt_report(db, attempt)).collect(),
         };
         let text = json(&results)?;
@@ -264,7 +252,7 @@ fn report(session: &Session, args: &SearchArgs, db: &Database, attempts: &[Attem
             }
         }
     }
-    text.push_str(&format!("{} of {} proved ({low:.3} to {high:.3}, Wilson 95 %)\n", proved.len(), attempts.len()));
+    text.push_str(&totals.line());
     print(&text)
 }
 
@@ -278,12 +266,7 @@ fn attempt_report<'r>(db: &'r Database, attempt: &'r Attempt) -> AttemptReport<'
         label: db.label(attempt.theorem),
         proved: !attempt.proofs.is_empty(),
         steps: attempt.steps,
-        expansions: attempt.expansions,
-        expansions_to_first: attempt.expansions_to_first,
-        tactics_tried: attempt.tried,
-        failures: &attempt.failures,
-        out_of_time: attempt.out_of_time,
-        seconds: attempt.time.as_secs_f64(),
+        effort: (&attempt.effort).into(),
         proofs: attempt.proofs.iter().map(proof).collect(),
     }
 }

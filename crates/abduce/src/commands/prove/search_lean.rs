@@ -1,5 +1,6 @@
 //! `abduce prove search FILE --lean PROGRAM`: searches over Lean's tactics.
 
+use super::results::{EffortReport, Totals};
 use super::search::{PolicyName, SearchArgs};
 use super::{read_text, threads};
 use crate::error::Error;
@@ -8,13 +9,12 @@ use crate::session::{Session, json, print};
 use abduce_data::Seed;
 use abduce_data::artefact::write_atomic;
 use abduce_proof::env::GoalEnv;
+use abduce_proof::evaluation::listed_names;
 use abduce_proof::lean::{
     LeanAttempt, LeanBatch, LeanProblem, LeanRepl, LeanTheorem, LeanTrial, Pantograph, ProverCommand, ProverLimits, TacticRanking,
     evaluate_lean, read_problems,
 };
-use abduce_proof::metamath::wilson;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,12 +49,8 @@ pub struct LeanArgs {
 #[derive(Serialize)]
 struct Results<'r> {
     problems: String,
-    theorems: usize,
-    proved: usize,
-    rate: f64,
-    wilson_95: (f64, f64),
-    expansions: usize,
-    tactics_tried: usize,
+    #[serde(flatten)]
+    totals: &'r Totals,
     attempts: Vec<AttemptReport<'r>>,
 }
 
@@ -63,12 +59,8 @@ struct AttemptReport<'r> {
     name: &'r str,
     proved: bool,
     steps: Option<usize>,
-    expansions: usize,
-    expansions_to_first: Option<usize>,
-    tactics_tried: usize,
-    failures: &'r BTreeMap<&'static str, usize>,
-    out_of_time: bool,
-    seconds: f64,
+    #[serde(flatten)]
+    effort: EffortReport<'r>,
     /// Why Lean does not take the statement.
     fault: Option<String>,
     /// Proofs in the eyes of the stepwise checker that Lean itself refuses, and why.
@@ -124,9 +116,13 @@ pub(super) fn run(session: &Session, args: &SearchArgs, lean: &str) -> Result<En
     if let Some(fault) = attempts.iter().find_map(|attempt| attempt.fault.as_ref())
         && attempts.iter().all(|attempt| attempt.fault.is_some())
     {
+        let help = match fault.class {
+            "start" => "--lean, --repl and --pantograph take commands that can be started from here, or from --project",
+            _ => "--lean and --header have to fit: try a file with the header alone",
+        };
         return Err(Error::failed(
             format!("Lean takes none of the {} statements: {}: {}", attempts.len(), fault.class, fault.message),
-            "--lean and --header have to fit: try a file with the header alone",
+            help,
         ));
     }
     report(session, args, problems.all, &attempts, &header)?;
@@ -162,11 +158,7 @@ fn problems(session: &Session, args: &SearchArgs) -> Result<(Vec<LeanProblem>, V
     };
     let all = read_problems(&read_text(session, &args.file)?).map_err(|error| of_file(&args.file, &error))?;
     let listed = match &args.labels {
-        Some(path) => read_text(session, path)?
-            .lines()
-            .map(|line| line.split('#').next().unwrap_or_default().trim().to_owned())
-            .filter(|line| !line.is_empty())
-            .collect(),
+        Some(path) => listed_names(&read_text(session, path)?).map(str::to_owned).collect(),
         None => args.theorem.clone(),
     };
     if let Some(unknown) = listed.iter().find(|name| all.iter().all(|problem| problem.theorem.name != **name)) {
@@ -184,8 +176,7 @@ fn problems(session: &Session, args: &SearchArgs) -> Result<(Vec<LeanProblem>, V
 }
 
 fn report(session: &Session, args: &SearchArgs, problems: &[LeanProblem], attempts: &[LeanAttempt], header: &str) -> Result<(), Error> {
-    let proved = attempts.iter().filter(|attempt| !attempt.proofs.is_empty()).count();
-    let (low, high) = wilson(proved, attempts.len());
+    let totals = Totals::new(attempts.iter().map(|attempt| (!attempt.proofs.is_empty(), &attempt.effort)));
     let theorem = |attempt: &LeanAttempt| &problems[attempt.place].theorem;
     if let Some(out) = &args.out {
         let mut text = header.trim_end().to_owned();
@@ -200,16 +191,8 @@ fn report(session: &Session, args: &SearchArgs, problems: &[LeanProblem], attemp
     }
     if let Some(path) = &args.json {
         let report = |attempt| attempt_report(&theorem(attempt).name, attempt);
-        let results = Results {
-            problems: args.file.display().to_string(),
-            theorems: attempts.len(),
-            proved,
-            rate: proved as f64 / attempts.len().max(1) as f64,
-            wilson_95: (low, high),
-            expansions: attempts.iter().map(|attempt| attempt.expansions).sum(),
-            tactics_tried: attempts.iter().map(|attempt| attempt.tried).sum(),
-            attempts: attempts.iter().map(report).collect(),
-        };
+        let results =
+            Results { problems: args.file.display().to_string(), totals: &totals, attempts: attempts.iter().map(report).collect() };
         let text = json(&results)?;
         write_atomic(&session.path(path), |file| file.write_all(text.as_bytes()))?;
     }
@@ -228,7 +211,7 @@ fn report(session: &Session, args: &SearchArgs, problems: &[LeanProblem], attemp
             (None, None) => text.push_str(&format!("{name}: not proved\n")),
         }
     }
-    text.push_str(&format!("{proved} of {} proved ({low:.3} to {high:.3}, Wilson 95 %)\n", attempts.len()));
+    text.push_str(&totals.line());
     print(&text)
 }
 
@@ -237,12 +220,7 @@ fn attempt_report<'r>(name: &'r str, attempt: &'r LeanAttempt) -> AttemptReport<
         name,
         proved: !attempt.proofs.is_empty(),
         steps: attempt.proofs.first().map(|proof| proof.tactics.len()),
-        expansions: attempt.expansions,
-        expansions_to_first: attempt.expansions_to_first,
-        tactics_tried: attempt.tried,
-        failures: &attempt.failures,
-        out_of_time: attempt.out_of_time,
-        seconds: attempt.time.as_secs_f64(),
+        effort: (&attempt.effort).into(),
         fault: attempt.fault.as_ref().map(|fault| format!("{}: {}", fault.class, fault.message)),
         refused: &attempt.refused,
         proofs: attempt.proofs.iter().map(|proof| ProofReport { tactics: &proof.tactics, axioms: &proof.axioms }).collect(),

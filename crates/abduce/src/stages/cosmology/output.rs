@@ -27,6 +27,19 @@ impl<T> Kept<T> {
     }
 }
 
+/// Bytes that writing `count` snapshots of `per_side`³ particles holds beside the run and the snapshot in hand.
+///
+/// A file of ltu-cmass' layout is written anew with every scale factor, from all snapshots so far: positions, velocities, contrast and velocities on a
+/// mesh (40 bytes per particle) and the file made of them. GADGET's has positions and velocities in its own units, and identities.
+pub fn snapshot_bytes(target: &Target, per_side: usize, count: usize) -> u64 {
+    let particles = (per_side as u64).pow(3);
+    match target {
+        Target::Cmass(_) => particles * (80 * count as u64 - 24),
+        Target::Gadget(_) => particles * 64,
+        Target::Folder(_) | Target::Fits(_) => 0,
+    }
+}
+
 /// Writes a snapshot, which is number `index` of `count`, into `path` or a numbered file like it; returns where it went.
 ///
 /// # Errors

@@ -27,6 +27,8 @@ pub struct Watch<'a> {
     pub console: Option<&'a Console>,
     /// Whether to stop.
     pub is_stopping: &'a dyn Fn() -> bool,
+    /// Bytes that whoever is given the snapshots holds beside the run, to write them.
+    pub held: u64,
 }
 
 /// The linear power spectrum today.
@@ -105,6 +107,7 @@ pub fn simulate(
     let growth = Growth::new(&cosmology, Radiation::Neglected)?;
     let options = options(s);
     let estimate = Estimate::new(s.particles, &options, threads.count());
+    let estimate = Estimate { peak: estimate.peak + watch.held, ..estimate };
     estimate.check((s.memory_gib * f64::from(1 << 30)) as u64)?;
     let last = outputs.last().copied().unwrap_or(1.0);
     let schedule = Schedule::spaced(s.start, last, s.steps, s.spacing, outputs)?;

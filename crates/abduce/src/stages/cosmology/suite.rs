@@ -54,7 +54,7 @@ pub fn item(
     let one = universe(config, design, index, theta);
     let power = linear_power(&one.simulation, &one.cosmology.cosmology(), table, threads)?;
     let mut kept = None;
-    let watch = Watch { console: None, is_stopping };
+    let watch = Watch { console: None, is_stopping, held: 0 };
     let seed = Seed(one.simulation.seed);
     let done = simulate(&one, &power, seed, &one.outputs(), threads, &watch, |snapshot| {
         kept = Some(snapshot);
