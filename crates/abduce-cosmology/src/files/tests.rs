@@ -226,6 +226,14 @@ fn ltu_cmass_files_come_back_and_say_what_they_mean() {
         // Divided by a = 1/2; in single precision.
         assert!((momentum / 64.0 - 2.0 * mean).abs() < 1e-4 * mean.abs(), "{axis}: {momentum}");
     }
+    // Cells, not nodes: all of a particle at the centre of cell (1, 0, 3) is in it, with 64 times the mean density.
+    let mut one = snapshot();
+    (one.snapshot.positions, one.snapshot.velocities) = (vec![[37.5, 12.5, 87.5]], vec![[3.0, -1.0, 0.5]]);
+    cmass::write_particles(&at("one.h5"), &[one], 4, &threads).unwrap();
+    let file = Hdf5File::open(&at("one.h5")).unwrap();
+    let (rho, fvel) = (file.read::<f64>("0.500000/rho").unwrap(), file.read::<f64>("0.500000/fvel").unwrap());
+    assert!(rho.data().iter().enumerate().all(|(cell, &rho)| rho == if cell == 16 + 3 { 63.0 } else { -1.0 }), "{:?}", rho.data());
+    assert_eq!(fvel.data()[3 * (16 + 3)..][..3], [6.0, -2.0, 1.0]);
 
     cmass::write_halos(&at("halos.h5"), &[halos()]).unwrap();
     let found = load_halos(&at("halos.h5"), &ASSUMED).unwrap().remove(0);
